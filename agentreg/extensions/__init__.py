@@ -1,0 +1,1 @@
+"""Parts that stand beside the registry; each may be left out."""

@@ -1,0 +1,38 @@
+"""What holds for every test: it has a registry of its own, and leaves the interpreter as it found it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from agentreg.testing import isolated_registry as isolated
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(autouse=True)
+def _registry_of_its_own() -> Iterator[None]:
+    with isolated():
+        yield
+
+
+@pytest.fixture
+def eager_collector() -> Iterator[None]:
+    """The garbage collector comes by at every allocation."""
+    before = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    yield
+    gc.set_threshold(*before)
+    gc.collect()
+
+
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Threads take turns after every few instructions."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
