@@ -39,7 +39,10 @@ class NameTakenError(RegistryError, ValueError):
         self.holder = holder
 
     def __str__(self) -> str:
-        return f"the name {self.name!r} is held by {self.holder}; pass another name, or unregister the holder first"
+        return (
+            f"the name {self.name!r} is held by {self.holder}; pass another name, or unregister the holder first "
+            "(if you have dropped it, something still holds it)"
+        )
 
 
 class ReservedNameError(RegistryError, ValueError):

@@ -17,7 +17,7 @@ from agentreg import lending
 from agentreg.agent import BaseAgent, MemberToBe, member_to_be, settled_call
 from agentreg.errors import PoolClosedError, PoolExhaustedError
 from agentreg.lending import Desk, InstanceAllocation, loop_gate, thread_gate, wait_at
-from agentreg.registry import AgentRegistry, withdraw
+from agentreg.registry import AgentRegistry, set_name, withdraw
 
 __all__ = [
     "AgentPool",
@@ -481,7 +481,7 @@ def _takes_name(function: Callable[..., Any]) -> bool:
 def _called(member: Any, name: str) -> Any:
     if getattr(member, "name", None) != name:
         moved = withdraw(member)
-        member.name = name
+        set_name(member, name)
         if moved:
             AgentRegistry.register(member, name)
     return member

@@ -238,7 +238,7 @@ class AgentRegistry:
         """Enter *pool* under its ``base_name`` and its members as ``base_0``, ``base_1``, ...
 
         All or nothing. The pool is held strongly. A member's ``name`` is set
-        where it differs. A pool is anything with ``base_name``,
+        where it differs and can be set. A pool is anything with ``base_name``,
         ``instances``, ``num_instances`` and ``get_available_count()``.
 
         Raises:
@@ -461,6 +461,15 @@ def withdraw(agent: object) -> bool:
     return any(dropped)
 
 
+def set_name(member: Any, name: str) -> bool:
+    """Set the member's ``name``; False where its class doesn't let it be set: the registry's name counts then."""
+    try:
+        member.name = name
+    except (AttributeError, TypeError, ValueError):  # read-only, frozen, or no field of a pydantic model
+        return False
+    return True
+
+
 def settle() -> Table:
     """The current table, swept, with every listener up to date."""
     table = _table.current
@@ -598,8 +607,7 @@ def _rename(members: list[tuple[str, Any]]) -> list[tuple[Any, Any]]:
     try:
         for name, member in members:
             before = getattr(member, "name", name)
-            if before != name:
-                member.name = name
+            if before != name and set_name(member, name):
                 renamed.append((member, before))
     except BaseException:
         _restore_names(renamed)

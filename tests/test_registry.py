@@ -105,7 +105,8 @@ def test_a_name_held_by_a_living_agent_is_refused_with_the_holder_and_the_way_ou
         AgentRegistry.register(Probe(), "planner")
 
     assert str(refusal.value) == (
-        "the name 'planner' is held by <Planner of the week>; pass another name, or unregister the holder first"
+        "the name 'planner' is held by <Planner of the week>; pass another name, or unregister the holder first "
+        "(if you have dropped it, something still holds it)"
     )
     assert (refusal.value.name, refusal.value.holder) == ("planner", "<Planner of the week>")
     assert AgentRegistry.get("planner") is holder
