@@ -144,21 +144,25 @@ class Desk:
             loan.watchers.append(watch)
             return "wait"
 
-    def confirm(self, loan: InstanceAllocation) -> None:
-        """Make a provisional loan final."""
+    def confirm(self, loan: InstanceAllocation) -> bool:
+        """Make a provisional loan final; False when it was ended meanwhile, and the caller is to `shelve` the thing."""
         with lock:
-            loan.confirmed = True
+            loan.confirmed = self.loans.get(loan.branch_id) is loan
+            return loan.confirmed
+
+    def tell(self, loan: InstanceAllocation) -> None:
+        """Call those who wait to see *loan* confirmed or refused."""
+        with lock:
             watchers, loan.watchers = loan.watchers, []
-        _call_all(watchers)
+        for watch in watchers:
+            with suppress(RuntimeError):  # its event loop is closed
+                watch()
 
     def refuse(self, loan: InstanceAllocation) -> None:
         """Take a provisional loan back; the other requests of its branch ask again."""
-        with lock:
-            ended = self.end(loan)
-            watchers, loan.watchers = loan.watchers, []
-        if ended:
-            self.shelve(loan.instance_id, used=False)
-        _call_all(watchers)
+        self.end(loan)
+        self.shelve(loan.instance_id, used=False)
+        self.tell(loan)
 
     def leave(self, waiter: Waiter) -> InstanceAllocation | None:
         """Wait no more; the loan that was made meanwhile is the caller's."""
@@ -245,12 +249,6 @@ class Desk:
                     waiter.wake()
             except RuntimeError:  # its event loop is closed: nobody will come for it
                 self.abandon(waiter)
-
-
-def _call_all(watchers: list[Callable[[], object]]) -> None:
-    for watch in watchers:
-        with suppress(RuntimeError):  # its event loop is closed
-            watch()
 
 
 def thread_gate() -> tuple[threading.Lock, Callable[[], object]]:

@@ -185,20 +185,27 @@ class AgentPool:
 
         A member whose own release raises is given back all the same.
         """
-        loan = self.allocated_instances.get(branch_id)
-        if loan is None or not self._desk.end(loan):
-            return False
+        with lending.lock:
+            loan = self.allocated_instances.get(branch_id)
+            if loan is None or not self._desk.end(loan):
+                return False
+            if loan.confirmed:
+                self.total_releases += 1
+        if loan.confirmed:
+            self._take_back(loan)
+        elif loan.confirmer is None:  # else whoever is asking the member finds that the loan has ended
+            self._desk.shelve(loan.instance_id, used=False)
+        return True
+
+    def _take_back(self, loan: InstanceAllocation) -> None:
         try:
             release = getattr(loan.agent_instance, "release_instance", None)
             if callable(release):
-                release(branch_id)
+                release(loan.branch_id)
         except Exception:
             _log.exception("the release of member %s of pool %r failed", loan.instance_id, self.base_name)
         finally:
-            with lending.lock:
-                self.total_releases += 1
             self._desk.shelve(loan.instance_id)
-        return True
 
     @contextmanager
     def borrow(self, branch_id: str, timeout: float | None = None) -> Iterator[Any]:
@@ -246,11 +253,15 @@ class AgentPool:
             return "gone"
         loan.started = self.clock()
         with lending.lock:
-            self.total_allocations += 1
-            self.total_wait_time += loan.started - started
-            self.peak_concurrent_usage = max(self.peak_concurrent_usage, len(self.allocated_instances))
-        self._desk.confirm(loan)
-        return "have"
+            confirmed = self._desk.confirm(loan)
+            if confirmed:
+                self.total_allocations += 1
+                self.total_wait_time += loan.started - started
+                self.peak_concurrent_usage = max(self.peak_concurrent_usage, len(self.allocated_instances))
+        if not confirmed:
+            self._take_back(loan)
+        self._desk.tell(loan)
+        return "have" if confirmed else "gone"
 
     def _exhausted(self) -> PoolExhaustedError:
         kind = PoolClosedError if self._desk.closed else PoolExhaustedError

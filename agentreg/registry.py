@@ -403,8 +403,12 @@ class AgentRegistry:
         table = _table.current
         subscription = CallSubscription(table, listener)
         with lock:
-            table.call_listeners = (*table.call_listeners, subscription)
-        return subscription
+            while True:
+                before = table.call_listeners
+                joined = (*before, subscription)
+                if table.call_listeners is before:
+                    table.call_listeners = joined
+                    return subscription
 
     @staticmethod
     def extension_state(key: Hashable, factory: Callable[[], T]) -> T:
@@ -428,7 +432,7 @@ def enter(agent: object, name: str | None, prefix: str, capabilities: tuple[str,
     """``AgentRegistry.register``, with what the agent declares it can do."""
     table = _table.current
     try:
-        entry = Entry(agent, table.gone.append)
+        entry = Entry(agent, table.bury)
     except TypeError:
         raise unholdable(agent) from None
     entry.class_name = type(agent).__name__
@@ -540,8 +544,7 @@ def _copy() -> tuple[dict[str, Any], dict[str, Any]]:
     with lock:
         if table.gone:
             table.sweep()
-        entries = table.copy()
-        pools = table.pools.copy() if table.pools else {}
+        _, entries, pools, _ = table.snapshot()
     if table.subscriptions:
         tell(table)
     return entries, pools

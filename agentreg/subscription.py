@@ -65,11 +65,18 @@ class Subscription:
 
     def close(self) -> None:
         """Tell the listener nothing more. Calling it again is harmless."""
+        table = self._table
         with lock:
             self.closed = True
-            self._table.subscriptions = tuple(s for s in self._table.subscriptions if s is not self)
-            if not self._table.subscriptions:
-                self._table.log.clear()
+            while True:
+                before = table.subscriptions
+                others = tuple(s for s in before if s is not self)
+                fresh: dict[int, Any] = {}
+                if table.subscriptions is before:
+                    table.subscriptions = others
+                    if not others:
+                        table.log = fresh
+                    break
 
     def __enter__(self) -> Self:
         return self
@@ -139,8 +146,14 @@ class CallSubscription:
 
     def close(self) -> None:
         """Tell the listener nothing more. Calling it again is harmless."""
+        table = self._table
         with lock:
-            self._table.call_listeners = tuple(s for s in self._table.call_listeners if s is not self)
+            while True:
+                before = table.call_listeners
+                others = tuple(s for s in before if s is not self)
+                if table.call_listeners is before:
+                    table.call_listeners = others
+                    break
 
     def __enter__(self) -> Self:
         return self
@@ -199,12 +212,11 @@ def _resync(table: Table) -> Resync:
     with lock:
         while True:
             table.sweep()
-            revision = table.revision
-            agents = listing(table.entries)
-            capabilities = dict(table.capabilities)
-            pools = {name: type(pool).__name__ for name, pool in table.pools.items()}
+            revision, entries, pools, capabilities = table.snapshot()
+            kinds = {name: type(pool).__name__ for name, pool in pools.items()}
+            resync = Resync(revision, listing(entries), capabilities, kinds)
             if table.revision == revision:
-                return Resync(revision, agents, capabilities, pools)
+                return resync
 
 
 def _trim(table: Table) -> None:

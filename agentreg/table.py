@@ -104,6 +104,7 @@ class Table:
         counter: The last number given to an automatic name.
         revision: Changes so far; each change of a name adds one.
         gone: Entries whose agent died, to be swept.
+        bury: Takes in such an entry: the callback of them all.
         log: Revision -> change, kept while a subscription needs it.
         told: All revisions up to this one have left the log.
         subscriptions, call_listeners: Who listens; `agentreg.subscription` tells them.
@@ -115,6 +116,7 @@ class Table:
 
     __slots__ = (
         "agents",
+        "bury",
         "call_listeners",
         "capabilities",
         "closed",
@@ -145,6 +147,7 @@ class Table:
         self.revision = 0
         self.drops = 0
         self.gone: deque[Entry] = deque()
+        self.bury = self.gone.append  # one for all entries: a bound method of its own would cost each 64 bytes
         self.log: dict[int, Any] = {}
         self.told = 0
         self.subscriptions: tuple[Any, ...] = ()
@@ -324,11 +327,11 @@ class Table:
         with lock:
             while True:
                 self.sweep()
-                revision = self.revision
+                revision, before, pools, _ = self.snapshot()
                 changes: list[Change] = [
-                    (PoolUnregistered, name, type(pool).__name__, "cleared") for name, pool in self.pools.items()
+                    (PoolUnregistered, name, type(pool).__name__, "cleared") for name, pool in pools.items()
                 ]
-                changes += [(AgentUnregistered, e.key, e.class_name, "cleared") for e in self.entries.values()]
+                changes += [(AgentUnregistered, e.key, e.class_name, "cleared") for e in before.values()]
                 log = dict(enumerate(changes, revision + 1))
                 last = revision + len(changes)
                 released: list[Any] = [self.pools, self.extensions]
@@ -365,11 +368,16 @@ class Table:
         if self.drops > 1024 and self.drops > 4 * len(self.entries):
             self._compact()
 
-    def copy(self) -> dict[str, Any]:
-        """The entries, copied; called under the lock."""
+    def snapshot(self) -> tuple[int, dict[str, Any], dict[str, Any], dict[str, tuple[str, ...]]]:
+        """The revision, and copies of entries, pools and capabilities at it; called under the lock."""
         if self.drops > 256 and self.drops * 2 > len(self.entries):
             self._compact()  # holes left by deletions would cost every copy more than this costs once
-        return self.entries.copy()
+        while True:
+            revision = self.revision
+            copies = self.entries.copy(), self.pools.copy(), self.capabilities.copy()
+            # a collection that comes while CPython copies a dict may change it half-way: the copy is void then
+            if self.revision == revision:
+                return (revision, *copies)
 
     def _compact(self) -> None:
         # a dict never shrinks on deletion: copy what is left into fresh ones
@@ -404,7 +412,7 @@ def make_entry(table: Table, agent: object) -> Entry:
         TypeError: the object can't be weakly referenced.
     """
     try:
-        entry = Entry(agent, table.gone.append)
+        entry = Entry(agent, table.bury)
     except TypeError:
         raise unholdable(agent) from None
     entry.class_name = type(agent).__name__

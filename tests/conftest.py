@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from agentreg.table import lock
 from agentreg.testing import isolated_registry as isolated
 
 pytest_plugins = ["pytester"]
@@ -17,6 +18,9 @@ pytest_plugins = ["pytester"]
 def _registry_of_its_own() -> Iterator[None]:
     with isolated():
         yield
+        if not lock.acquire(timeout=60):
+            pytest.exit("the registry's lock is held for ever: no other test can run", returncode=1)
+        lock.release()
 
 
 @pytest.fixture

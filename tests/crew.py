@@ -6,14 +6,15 @@ import asyncio
 import selectors
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import Self
 
-from agentreg import AgentRegistry, BaseAgent
+from agentreg import AgentRegistry, BaseAgent, Message, ModelConfig, register_provider
 
 T = TypeVar("T")
 
@@ -45,6 +46,19 @@ class Plain:
         return prompt
 
 
+def answering(model: str) -> ModelConfig:
+    """A configuration whose provider answers on the spot: with the model's name and the last message."""
+
+    def factory(config: ModelConfig) -> Callable[[list[Message]], Awaitable[str]]:
+        async def answer(messages: list[Message]) -> str:
+            return f"{config.name}: {messages[-1].content}"
+
+        return answer
+
+    register_provider("openrouter", factory)
+    return ModelConfig(type="api", provider="openrouter", name=model, max_tokens=12000)
+
+
 class Hearing:
     """Every event of the registry while the block lasts."""
 
@@ -55,6 +69,24 @@ class Hearing:
 
     def __exit__(self, *exc: object) -> None:
         self._subscription.close()
+
+
+class Owners:
+    """Notes who owns what, and whether anything was ever owned twice."""
+
+    def __init__(self) -> None:
+        self.owned: dict[int, str] = {}
+        self.twice: list[str] = []
+
+    @contextmanager
+    def owning(self, member: object, branch: str) -> Iterator[None]:
+        if self.owned.setdefault(id(member), branch) != branch:
+            self.twice.append(branch)
+        try:
+            yield
+        finally:
+            if self.owned.pop(id(member), None) != branch:
+                self.twice.append(branch)
 
 
 # -- event loops ------------------------------------------------------------
@@ -73,6 +105,22 @@ async def turns(count: int = 10) -> None:
     """Let every other task go on until it really waits."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+class Meeting:
+    """Everybody who calls it waits there until the last one has arrived."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.arrived = 0
+        self.complete = asyncio.Event()
+
+    async def __call__(self) -> int:
+        self.arrived += 1
+        if self.arrived == self.size:
+            self.complete.set()
+        await self.complete.wait()
+        return self.arrived
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -101,6 +149,18 @@ class _Jumping(selectors.DefaultSelector):
         if not ready and timeout:
             self._loop.now += timeout
         return ready
+
+
+async def passing(seconds: float, result: Any = None) -> Any:
+    """*result*, when so many seconds have passed on the clock of a jumping loop."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, JumpingLoop)
+    future = loop.create_future()
+    timer = loop.call_later(seconds, future.set_result, result)
+    try:
+        return await future
+    finally:
+        timer.cancel()
 
 
 def jump(work: Callable[[JumpingLoop], Coroutine[Any, Any, T]]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 from agentreg import (
     AgentRegistered,
@@ -34,8 +35,9 @@ class Mirror:
         self.revision = -1
         self.resyncs = 0
         self.faults: list[str] = []
-        self._early: list[RegistryEvent] | None = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # one that may be taken again: a finalizer may cause an event at any moment
+        self._told: deque[RegistryEvent] = deque()
+        self._ready = self._applying = False
         self._teller: int | None = None
         self.subscription: Subscription = AgentRegistry.subscribe(self)
         with self._lock:
@@ -43,9 +45,8 @@ class Mirror:
             self.pools = dict(self.subscription.pools)
             self.capabilities = dict(self.subscription.capabilities)
             self.revision = self.subscription.revision
-            for event in self._early:
-                self._apply(event)
-            self._early = None
+            self._ready = True
+            self._catch_up()
 
     def __call__(self, event: RegistryEvent) -> None:
         if self._teller is not None:
@@ -53,16 +54,16 @@ class Mirror:
         self._teller = threading.get_ident()
         try:
             with self._lock:
-                if self._early is not None:
-                    self._early.append(event)
-                else:
-                    self._apply(event)
+                self._told.append(event)
+                self._catch_up()
         finally:
             self._teller = None
 
     def check(self) -> None:
         """Read, and fail unless the copy is what the registry holds; to be called when nobody else changes it."""
         everything = AgentRegistry.all_with_pools()
+        with self._lock:
+            self._catch_up()
         pools = {name: type(pool).__name__ for name, pool in everything.items() if AgentRegistry.is_pool(name)}
         agents = {name: type(agent).__name__ for name, agent in everything.items() if name not in pools}
         assert self.faults == []
@@ -70,6 +71,13 @@ class Mirror:
         assert self.pools == pools
         assert self.revision == AgentRegistry.revision
         assert self.agents.keys() >= self.capabilities.keys()
+
+    def _catch_up(self) -> None:
+        if self._ready and not self._applying:
+            self._applying = True
+            while self._told:
+                self._apply(self._told.popleft())
+            self._applying = False
 
     def _apply(self, event: RegistryEvent) -> None:
         if isinstance(event, Resync):

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import inspect
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -21,7 +22,7 @@ from agentreg import (
     PoolExhaustedError,
     RegistryEvent,
 )
-from tests.crew import Closing, Echo, Hearing, Plain, finish, jump, turns
+from tests.crew import Closing, Echo, Hearing, Meeting, Plain, finish, jump, turns
 
 # -- being made -------------------------------------------------------------
 
@@ -74,7 +75,7 @@ def test_what_an_agent_is_given_it_keeps() -> None:
     assert agent.capabilities == ("repeating", "listening")
     assert agent.tools == (len, "hammer")
     assert agent.model is max
-    assert agent.allowed_peers == {"writer"}
+    assert agent.allowed_peers == frozenset({"writer"})
 
 
 def test_an_agent_that_is_given_nothing_has_it_all_empty() -> None:
@@ -94,7 +95,7 @@ def test_a_mapping_of_tools_stays_a_mapping() -> None:
 
 def test_everything_but_the_name_is_passed_by_keyword() -> None:
     with pytest.raises(TypeError):
-        Echo("echo", "an echo")  # type: ignore[misc]
+        Echo("echo", "an echo")  # type: ignore[call-arg]
 
 
 def test_registering_is_the_last_act_of_the_base_constructor() -> None:
@@ -321,8 +322,10 @@ def test_the_cleanup_that_every_agent_has_may_be_called_again() -> None:
 
 def test_leaving_the_block_of_an_agent_cleans_up_and_unregisters() -> None:
     async def block() -> Closing:
-        async with Closing("closing") as agent:
-            assert AgentRegistry.get("closing") is agent
+        agent = Closing("closing")
+        async with agent as entered:
+            assert entered is agent
+            assert AgentRegistry.names() == ["closing"]
             assert agent.closed == 0
         return agent
 
@@ -547,10 +550,20 @@ def test_a_peer_need_not_be_an_agent_of_ours() -> None:
 def test_invoking_a_name_that_nobody_has_tells_the_nearest() -> None:
     caller, peer = Echo("caller"), Echo("writer")
 
-    with pytest.raises(AgentNotFoundError, match="'writter'.*'writer'"):
+    with pytest.raises(AgentNotFoundError, match=r"'writter'.*'writer'"):
         finish(caller.invoke_agent("writter", "?"))
 
     assert peer.name == "writer"
+
+
+@pytest.mark.parametrize("kind", [Mock, AsyncMock])
+def test_a_peer_may_be_a_mock(kind: type[Mock]) -> None:
+    caller, peer = Echo("caller"), kind()
+    peer.run.return_value = "answer"
+    AgentRegistry.register(peer, "mock")
+
+    assert finish(caller.invoke_agent("mock", "hello", tone="kind")) == "answer"
+    peer.run.assert_called_once_with("hello", tone="kind")
 
 
 def test_what_a_peer_raises_comes_out_unchanged() -> None:
@@ -635,7 +648,7 @@ def test_allowed_peers_can_not_be_changed_afterwards() -> None:
 
     peers.append("editor")
 
-    assert agent.allowed_peers == {"writer"}
+    assert agent.allowed_peers == frozenset({"writer"})
     assert isinstance(agent.allowed_peers, frozenset)
     with pytest.raises(AttributeError):
         agent.allowed_peers = frozenset({"editor"})  # type: ignore[misc]
@@ -696,25 +709,19 @@ def test_a_member_is_given_back_when_the_call_is_cancelled() -> None:
 
 
 def test_two_calls_of_one_agent_hold_two_members() -> None:
-    class Meeting(Echo):
+    class Joining(Echo):
         async def run(self, prompt: Any, **kwargs: Any) -> Any:
-            arrived.append(self.name)
-            if len(arrived) == 2:
-                both.set()
-            await both.wait()
+            await meeting()
             return self.name
 
-    arrived: list[str] = []
-    pool = AgentPool(Meeting, 2, name="pool")
+    meeting = Meeting(2)
+    pool = AgentPool(Joining, 2, name="pool")
     AgentRegistry.register_pool(pool)
     caller = Echo("caller")
 
     async def call_twice() -> list[Any]:
-        nonlocal both
-        both = asyncio.Event()
-        return await asyncio.gather(caller.invoke_agent("pool", 1), caller.invoke_agent("pool", 2))
+        return list(await asyncio.gather(caller.invoke_agent("pool", 1), caller.invoke_agent("pool", 2)))
 
-    both: asyncio.Event
     assert sorted(finish(call_twice())) == ["pool_0", "pool_1"]
 
 

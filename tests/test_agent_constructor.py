@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import functools
 import threading
@@ -279,10 +280,8 @@ def test_a_class_may_be_mended_after_agents_of_the_broken_one_were_made() -> Non
 
     class Mended(Failing):
         def __init__(self, name: str) -> None:
-            try:
+            with contextlib.suppress(SetUpFailed):
                 super().__init__(name)
-            except SetUpFailed:
-                pass
 
     agent = Mended("agent")
 
@@ -430,6 +429,20 @@ def test_a_constructor_that_is_replaced_after_the_first_agent_is_watched_too() -
     assert isinstance(kept, SetUpFailed)
 
 
+def test_however_many_agents_of_a_class_are_made_its_constructor_is_wrapped_once() -> None:
+    class Frequent(Echo):
+        def __init__(self, name: str | None = None) -> None:
+            super().__init__(name)
+
+    Frequent()
+    constructor = Frequent.__init__
+
+    for _ in range(2000):
+        Frequent()
+
+    assert Frequent.__init__ is constructor
+
+
 def test_a_constructor_that_wears_its_parents_signature_is_watched_too() -> None:
     class Parent(Echo):
         def __init__(self, name: str) -> None:
@@ -438,7 +451,7 @@ def test_a_constructor_that_wears_its_parents_signature_is_watched_too() -> None
     parent = Parent("parent")
 
     class Child(Parent):
-        @functools.wraps(Parent.__init__)
+        @functools.wraps(Parent.__init__)  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             raise SetUpFailed
@@ -457,9 +470,7 @@ class FirstTwoAtOnce(type):
     prepared_again = threading.Event()
 
     def __setattr__(cls, name: str, value: object) -> None:
-        if name != "__init__" or FirstTwoAtOnce.prepared_again.is_set():
-            super().__setattr__(name, value)
-        elif FirstTwoAtOnce.both.wait(10) == 0:
+        if name != "__init__" or FirstTwoAtOnce.prepared_again.is_set() or FirstTwoAtOnce.both.wait(10) == 0:
             super().__setattr__(name, value)
         else:
             FirstTwoAtOnce.constructing.wait(10)

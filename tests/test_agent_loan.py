@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import threading
@@ -170,6 +171,8 @@ def test_a_waiter_cancelled_at_whatever_moment_takes_no_turn_and_blocks_none(tim
         (outcome,) = await asyncio.gather(cancelled, return_exceptions=True)
         if outcome is True:  # it came too late
             agent.release_instance("b")
+        else:
+            assert isinstance(outcome, asyncio.CancelledError)
         return await patient
 
     assert finish(race()) is True
@@ -253,7 +256,7 @@ def test_of_eight_threads_exactly_one_holds_an_agent() -> None:
     for round_ in range(50):
         agent = Echo(f"agent {round_}")
 
-        held = run_threads(*(lambda number=number: agent.acquire_instance(f"b{number}") for number in range(8)))  # type: ignore[misc]
+        held = run_threads(*(functools.partial(agent.acquire_instance, f"branch {number}") for number in range(8)))
 
         assert sorted(held) == [False] * 7 + [True]
 

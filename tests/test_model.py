@@ -119,6 +119,19 @@ def test_an_async_model_runs_in_the_event_loop() -> None:
     assert finish(agent.run("?")) == threading.current_thread().name
 
 
+@pytest.mark.parametrize(
+    "model",
+    [alast, AsyncModel(), Model().aask, functools.partial(alast)],
+    ids=["function", "object", "method", "partial"],
+)
+def test_an_async_model_needs_no_thread(model: Any) -> None:
+    async def run() -> list[str]:
+        await Agent("agent", model=model).run("?")
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("asyncio_")]
+
+    assert finish(run()) == []
+
+
 def test_what_a_model_raises_comes_out_unchanged() -> None:
     error = LookupError("lost")
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import gc
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock, Mock
 
 import pytest
 
@@ -21,7 +25,7 @@ from agentreg import (
     Topology,
     TopologyError,
 )
-from tests.crew import Closing, Echo, JumpingLoop, Plain, finish, jump, turns
+from tests.crew import Closing, Echo, JumpingLoop, Meeting, Plain, finish, jump, passing, turns
 
 
 class Step(Closing):
@@ -173,17 +177,36 @@ def test_nodes_need_not_be_agents_of_ours_nor_asynchronous() -> None:
     assert result.results == {"plain": "hello", "shouting": "hello!"}
 
 
+@pytest.mark.parametrize("kind", [Mock, MagicMock, AsyncMock])
+def test_mocks_may_be_nodes(kind: type[Mock]) -> None:
+    agents = {name: kind(name=name) for name in "ab"}
+    for name, agent in agents.items():
+        agent.run.return_value = name.upper()
+        AgentRegistry.register(agent, name)
+
+    result = run("task", ["a", "b"])
+
+    assert result.results == {"a": "A", "b": "B"}
+    assert result.cleanup_errors == {}
+    agents["b"].run.assert_called_once_with("task", context={"a": "A"})
+    agents["a"].cleanup.assert_called_once_with()
+    assert AgentRegistry.names() == []
+
+
 def test_a_result_tells_everything_about_the_run() -> None:
     agents = steps("a", "b")
+    before = time.perf_counter()
 
     result = run("task", [agent.name for agent in agents])
 
+    elapsed = time.perf_counter() - before
     assert result.success is True
     assert result.final_response == "B"
     assert result.results == {"a": "A", "b": "B"}
     assert set(result.durations) == {"a", "b"}
-    assert all(duration >= 0 for duration in result.durations.values())
+    assert all(0 <= duration <= elapsed for duration in result.durations.values())
     assert result.errors == {}
+    assert result.skipped == {}
     assert result.cleanup_errors == {}
 
 
@@ -209,22 +232,6 @@ def test_a_sink_that_gives_nothing_gives_none() -> None:
 
 
 # -- side by side -----------------------------------------------------------
-
-
-class Meeting:
-    """Everybody waits here until the last one has arrived."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.arrived = 0
-        self.complete = asyncio.Event()
-
-    async def __call__(self) -> int:
-        self.arrived += 1
-        if self.arrived == self.size:
-            self.complete.set()
-        await self.complete.wait()
-        return self.arrived
 
 
 def test_independent_nodes_run_at_the_same_time() -> None:
@@ -533,6 +540,70 @@ def test_nodes_that_were_stopped_say_so() -> None:
     assert result.skipped == {"endless": "stopped, because another node failed"}
 
 
+@pytest.mark.parametrize("ending", ["an error", "a time-out", "a cancellation"])
+@pytest.mark.parametrize("node_timeout", [None, 5])
+def test_a_node_that_is_stopped_ends_before_its_agent_is_cleaned_up(ending: str, node_timeout: float | None) -> None:
+    if ending == "a time-out" and node_timeout is None:
+        node_timeout = 3
+    order: list[str] = []
+
+    class Lingering(Closing):
+        async def run(self, prompt: Any, **kwargs: Any) -> Any:
+            try:
+                await passing(1000)
+            finally:
+                await turns(5)
+                order.append("ended")
+
+        async def cleanup(self) -> None:
+            order.append("cleaned up")
+
+    async def fail() -> None:
+        await passing(1 if ending == "an error" else 1000)
+        raise LookupError
+
+    agents = [Lingering("lingering"), Doing("doing", fail)]
+
+    async def play(loop: JumpingLoop) -> None:
+        config = ExecutionConfig(node_timeout=node_timeout)
+        running = asyncio.create_task(
+            Orchestra.run("task", {"agents": [agent.name for agent in agents]}, execution_config=config)
+        )
+        await turns()
+        if ending == "a cancellation":
+            running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        order.append("through")
+
+    jump(play)
+
+    assert order == ["ended", "cleaned up", "through"]
+
+
+def test_what_a_node_raises_when_it_is_stopped_is_nobodys_business(caplog: pytest.LogCaptureFixture) -> None:
+    async def complain() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("a complaint")
+
+    agents = [Doing("complaining", complain), Failing("failing")]
+
+    result = run("task", {"agents": [agent.name for agent in agents]})
+    gc.collect()
+
+    assert set(result.errors) == {"failing"}
+    assert "a complaint" not in caplog.text
+
+
+def test_a_failing_node_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    agent = Failing("agent")
+
+    run("task", [agent.name])
+
+    assert "node 'agent' failed: LookupError('agent is lost')" in caplog.text
+
+
 def test_an_error_in_every_node_at_once_is_kept_for_each() -> None:
     agents = [Failing("a"), Failing("b")]
 
@@ -559,7 +630,7 @@ def test_a_node_that_does_not_take_a_context_fails_like_any_other() -> None:
 
 
 def test_a_node_that_takes_too_long_fails() -> None:
-    agent = Doing("agent", lambda: asyncio.sleep(1000))
+    agent = Doing("agent", lambda: passing(1000))
 
     result, now = jump(
         lambda loop: timed(loop, Orchestra.run("task", ["agent"], execution_config=ExecutionConfig(node_timeout=5)))
@@ -577,11 +648,9 @@ async def timed(loop: JumpingLoop, work: Any) -> tuple[Any, float]:
 
 
 def test_a_node_in_time_is_not_disturbed() -> None:
-    agent = Doing("agent", lambda: asyncio.sleep(4, "done"))
+    agent = Doing("agent", lambda: passing(4, "done"))
 
-    result = jump(
-        lambda loop: Orchestra.run("task", [agent.name], execution_config=ExecutionConfig(node_timeout=5))
-    )
+    result = jump(lambda loop: Orchestra.run("task", [agent.name], execution_config=ExecutionConfig(node_timeout=5)))
 
     assert result.final_response == "done"
 
@@ -598,7 +667,7 @@ def test_waiting_for_a_member_counts_towards_a_nodes_time() -> None:
 
 
 def test_waiting_for_a_turn_does_not_count_towards_a_nodes_time() -> None:
-    agents = [Doing(f"agent {number}", lambda: asyncio.sleep(4)) for number in range(3)]
+    agents = [Doing(f"agent {number}", lambda: passing(4)) for number in range(3)]
     config = ExecutionConfig(node_timeout=5, max_concurrency=1)
 
     result = jump(
@@ -612,7 +681,7 @@ def test_a_node_that_ignores_its_end_does_not_hold_up_the_run() -> None:
     async def stubborn() -> str:
         while True:
             try:
-                return await asyncio.sleep(2000, "at last")
+                return await passing(2000, "at last")
             except asyncio.CancelledError:
                 ignored.append("cancellation")
 
@@ -639,6 +708,15 @@ def test_no_more_nodes_than_max_steps_are_started() -> None:
     assert result.skipped == {"c": "not run: 2 nodes were started, which is max_steps"}
     assert result.errors == {}
     assert agents[2].calls == []
+
+
+def test_without_max_steps_a_hundred_nodes_are_started() -> None:
+    agents = [Echo(f"agent {number}") for number in range(101)]
+
+    result = run("task", [agent.name for agent in agents])
+
+    assert len(result.results) == 100
+    assert list(result.skipped) == ["agent 100"]
 
 
 def test_as_many_nodes_as_max_steps_are_fine() -> None:
@@ -675,6 +753,13 @@ def test_without_options_a_run_cleans_up_every_node_within_ten_seconds_and_stops
     )
 
 
+def test_options_can_not_be_changed_afterwards() -> None:
+    config = ExecutionConfig()
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.node_timeout = 1.0  # type: ignore[misc]
+
+
 # -- what is refused --------------------------------------------------------
 
 
@@ -707,6 +792,29 @@ def test_a_topology_that_is_wrong_is_refused_before_anything_is_run(topology: An
 
     assert [(agent.calls, agent.closed) for agent in agents] == [([], 0), ([], 0)]
     assert AgentRegistry.names() == ["a", "b"]
+
+
+def test_an_agent_that_another_run_is_cleaning_up_is_refused() -> None:
+    class Slow(Closing):
+        async def cleanup(self) -> None:
+            await turns(20)
+            await super().cleanup()
+
+    async def too_late() -> None:
+        earlier = asyncio.create_task(Orchestra.run("task", ["agent"]))
+        await turns(10)
+        with pytest.raises(TopologyError, match="the agent 'agent' is being cleaned up by another run"):
+            await Orchestra.run("task", [other.name, "agent"])
+        assert (await earlier).success
+
+    agent, other = Slow("agent"), Closing("other")
+
+    finish(too_late())
+
+    assert (agent.closed, other.closed) == (1, 0)
+    assert AgentRegistry.names() == ["other"]
+    assert run("task", ["other"]).success
+    assert other.closed == 1
 
 
 def test_a_refused_run_keeps_no_later_run_from_cleaning_up() -> None:

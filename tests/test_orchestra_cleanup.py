@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentreg import AgentPool, AgentRegistry, BaseAgent, ExecutionConfig, Orchestra, OrchestraResult, Topology
-from tests.crew import Closing, Echo, JumpingLoop, LoopThread, Plain, finish, jump, turns
+from tests.crew import Closing, Echo, JumpingLoop, LoopThread, Plain, finish, jump, passing, turns
 
 
 class Ending(Closing):
@@ -98,7 +98,9 @@ def test_agents_are_left_alone_when_that_is_asked_for(ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_one_failing_clean_up_does_not_stop_the_rest_however_a_run_ends(ending: str) -> None:
+def test_one_failing_clean_up_does_not_stop_the_rest_however_a_run_ends(
+    ending: str, caplog: pytest.LogCaptureFixture
+) -> None:
     class Stuck(Ending):
         async def cleanup(self) -> None:
             await super().cleanup()
@@ -110,6 +112,7 @@ def test_one_failing_clean_up_does_not_stop_the_rest_however_a_run_ends(ending: 
 
     assert [agent.closed for agent in agents] == [1, 1, 1]
     assert AgentRegistry.names() == []
+    assert "the clean-up of agent 'b' failed: OSError('stuck')" in caplog.text
     if result is not None:
         assert {name: str(error) for name, error in result.cleanup_errors.items()} == {"b": "stuck"}
         assert result.success is (ending == "success")
@@ -117,7 +120,7 @@ def test_one_failing_clean_up_does_not_stop_the_rest_however_a_run_ends(ending: 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_clean_up_has_its_time_and_no_more_however_a_run_ends(ending: str) -> None:
-    slow = Cleaning("slow", lambda: asyncio.sleep(1000))
+    slow = Cleaning("slow", lambda: passing(1000))
     agents = [Ending("a", ending), Ending("b")]
 
     async def timed(loop: JumpingLoop) -> tuple[OrchestraResult | None, float]:
@@ -155,7 +158,7 @@ def test_agents_are_cleaned_up_side_by_side() -> None:
 
 
 def test_every_clean_up_has_a_time_limit_of_its_own() -> None:
-    agents = [Cleaning(name, lambda: asyncio.sleep(1000)) for name in "abc"]
+    agents = [Cleaning(name, lambda: passing(1000)) for name in "abc"]
 
     async def timed(loop: JumpingLoop) -> tuple[OrchestraResult, float]:
         return await Orchestra.run("task", [agent.name for agent in agents]), loop.now
@@ -167,11 +170,30 @@ def test_every_clean_up_has_a_time_limit_of_its_own() -> None:
     assert result.success
 
 
+def test_a_clean_up_that_takes_too_long_is_stopped() -> None:
+    async def slow() -> None:
+        try:
+            await passing(1000)
+        except asyncio.CancelledError:
+            await turns(5)
+            stopped.append("slow")
+            raise
+
+    async def run(loop: JumpingLoop) -> list[str]:
+        await Orchestra.run("task", [agent.name])
+        return stopped.copy()
+
+    stopped: list[str] = []
+    agent = Cleaning("slow", slow)
+
+    assert jump(run) == ["slow"]
+
+
 def test_a_clean_up_that_ignores_its_end_does_not_hold_up_the_run() -> None:
     async def stubborn() -> None:
         while True:
             try:
-                return await asyncio.sleep(2000)
+                return await passing(2000)
             except asyncio.CancelledError:
                 ignored.append("cancellation")
 

@@ -18,7 +18,7 @@ from agentreg import (
     NameTakenError,
     PoolExhaustedError,
 )
-from tests.crew import Closing, Echo, Hearing, Plain, finish, turns
+from tests.crew import Closing, Echo, Hearing, Meeting, Plain, finish, turns
 
 
 class Nameless(Echo):
@@ -326,26 +326,17 @@ def test_a_pool_of_a_subclass_is_made_by_create_async_too() -> None:
 
 
 def test_members_are_set_up_side_by_side_and_kept_in_order() -> None:
-    class Meeting(Echo):
+    class Joining(Echo):
         @classmethod
-        async def create_safe(cls, **kwargs: Any) -> Meeting:
+        async def create_safe(cls, **kwargs: Any) -> Joining:
             agent = cls(**kwargs)
-            arrived.append(agent.name)
-            if len(arrived) == 3:
-                everybody.set()
-            await everybody.wait()
+            await meeting()
             await turns(3 - int(agent.name[-1]))
             return agent
 
-    async def make() -> AgentPool:
-        nonlocal everybody
-        everybody = asyncio.Event()
-        return await AgentPool.create_async(Meeting, 3, name="pool")
+    meeting = Meeting(3)
 
-    arrived: list[str] = []
-    everybody: asyncio.Event
-
-    pool = finish(make())
+    pool = finish(AgentPool.create_async(Joining, 3, name="pool"))
 
     assert [member.name for member in pool.instances] == ["pool_0", "pool_1", "pool_2"]
 
@@ -365,7 +356,7 @@ def test_create_async_gives_every_member_the_arguments() -> None:
 def test_a_create_safe_that_takes_no_name_makes_named_members() -> None:
     class Own(Echo):
         @classmethod
-        async def create_safe(cls, address: str) -> Own:  # type: ignore[override]
+        async def create_safe(cls, address: str) -> Own:
             await turns(1)
             return cls()
 
@@ -379,7 +370,7 @@ def test_a_create_safe_that_takes_no_name_makes_named_members() -> None:
 def test_a_set_up_may_start_tasks_that_make_agents_of_the_same_class_later() -> None:
     class Own(Echo):
         @classmethod
-        async def create_safe(cls) -> Own:  # type: ignore[override]
+        async def create_safe(cls) -> Own:
             async def later() -> Own:
                 await turns(3)
                 return cls()

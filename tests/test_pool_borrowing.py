@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import math
+import queue
+import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import pytest
 
 from agentreg import AgentPool, AgentRegistry, PoolClosedError, PoolExhaustedError
-from tests.crew import Echo, JumpingLoop, LoopThread, Plain, Running, Waiting, finish, jump, turns
+from tests.crew import Echo, JumpingLoop, LoopThread, Plain, Running, Waiting, finish, jump, passing, turns
 from tests.watchdog import elsewhere
 
 # -- at once ----------------------------------------------------------------
@@ -94,6 +100,21 @@ def test_members_without_an_acquire_instance_of_their_own_can_be_borrowed() -> N
         pool.acquire_instance("b")
     assert pool.release_instance("a") is True
     assert pool.acquire_instance("b") is member
+
+
+@pytest.mark.parametrize("kind", [Mock, MagicMock])
+def test_mocks_can_be_borrowed(kind: type[Mock]) -> None:
+    pool = AgentPool(kind, 2, name="pool")
+    AgentRegistry.register_pool(pool)
+
+    members = [pool.acquire_instance(branch) for branch in "ab"]
+
+    assert [member.name for member in members] == ["pool_0", "pool_1"]
+    assert pool.release_instance("a") is True
+    members[0].acquire_instance.assert_called_once_with("a")
+    members[0].release_instance.assert_called_once_with("a")
+    finish(pool.cleanup())
+    members[1].cleanup.assert_called_once_with()
 
 
 def test_without_a_time_out_an_exhausted_pool_raises_at_once() -> None:
@@ -330,7 +351,7 @@ def race(release_first: bool, before: int, between: int, after: int) -> Callable
                 cancelled.cancel()
             await turns(between)
         await turns(after)
-        (outcome,) = await asyncio.gather(cancelled, return_exceptions=True)
+        outcome: Any = (await asyncio.gather(cancelled, return_exceptions=True))[0]
         if not isinstance(outcome, asyncio.CancelledError):
             assert pool.get_instance_for_branch("cancelled") is outcome
             pool.release_instance("cancelled")
@@ -385,6 +406,36 @@ def test_of_two_tasks_of_a_branch_it_takes_both_to_give_a_member_up(cancelled: l
     assert pool.get_available_count() == (1 if len(cancelled) == 2 else 0)
 
 
+class Interruption(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="the system has no signals for threads")
+def test_a_thread_that_is_interrupted_while_it_waits_blocks_nobody() -> None:
+    pool = AgentPool(Echo, 1, name="pool")
+    pool.acquire_instance("a")
+    me = threading.get_ident()
+
+    def raise_it(number: int, frame: object) -> None:
+        raise Interruption
+
+    def at_the_gate(frame: FrameType, event: str, function: Any) -> None:
+        if event == "c_call" and frame.f_code.co_name == "acquire_instance" and function.__name__ == "acquire":
+            threading.Thread(target=signal.pthread_kill, args=(me, signal.SIGUSR1), daemon=True).start()
+
+    before = signal.signal(signal.SIGUSR1, raise_it)
+    sys.setprofile(at_the_gate)
+    try:
+        with pytest.raises(Interruption):
+            pool.acquire_instance("b", timeout=30)
+    finally:
+        sys.setprofile(None)
+        signal.signal(signal.SIGUSR1, before)
+
+    pool.release_instance("a")
+    assert pool.get_available_count() == 1
+
+
 def test_a_waiter_whose_loop_was_closed_is_passed_over() -> None:
     pool = AgentPool(Echo, 1, name="pool")
     member = pool.acquire_instance("a")
@@ -436,6 +487,29 @@ def test_a_task_whose_branch_also_waited_in_a_loop_that_was_closed_holds_the_mem
     assert finish(wait()) is member
     assert pool.get_instance_for_branch("b") is member
     assert member.acquire_instance("somebody else") is False
+
+
+def test_a_lost_waiter_that_is_collected_late_takes_nothing_from_its_branch() -> None:
+    pool = AgentPool(Echo, 1, name="pool")
+    member = pool.acquire_instance("a")
+    closed = asyncio.new_event_loop()
+    lost = closed.create_task(pool.acquire_instance_async("b"))
+    closed.run_until_complete(turns())
+    lost._log_destroy_pending = False  # type: ignore[attr-defined]
+    closed.close()
+
+    async def wait() -> Any:
+        waiting = asyncio.create_task(pool.acquire_instance_async("b"))
+        await turns()
+        pool.release_instance("a")
+        return await waiting
+
+    assert finish(wait()) is member
+    del lost
+    gc.collect()
+
+    assert pool.get_instance_for_branch("b") is member
+    assert pool.get_available_count() == 0
 
 
 # -- in blocks --------------------------------------------------------------
@@ -654,26 +728,118 @@ def test_a_thread_that_was_refused_is_out_of_time_when_its_time_is_over() -> Non
     assert pool.get_available_count() == 1
 
 
-def test_two_threads_of_a_branch_never_hold_a_member_that_refused_one_of_them() -> None:
-    asked, answered = threading.Event(), threading.Event()
+class Considering(Plain):
+    """Takes its time over the first who asks, and then answers what it is told to; agrees to everybody else."""
 
-    class Slow(Plain):
-        def acquire_instance(self, branch_id: str) -> bool:
-            if not asked.is_set():
-                asked.set()
-                answered.wait(30)
-                return False
+    def __init__(self, asked: threading.Event, answers: queue.Queue[bool]) -> None:
+        self.asked = asked
+        self.answers = answers
+
+    def acquire_instance(self, branch_id: str) -> bool:
+        if self.asked.is_set():
             return True
+        self.asked.set()
+        return self.answers.get(timeout=30)
 
-    pool = AgentPool(Slow, 2, name="pool")
+
+@pytest.fixture
+def considering() -> tuple[AgentPool, threading.Event, queue.Queue[bool]]:
+    """A pool of two that take their time, and what tells and answers them."""
+    asked, answers = threading.Event(), queue.Queue[bool]()
+    return AgentPool(Considering, 2, asked, answers, name="pool"), asked, answers
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_two_threads_of_a_branch_never_hold_different_members(
+    answer: bool, considering: tuple[AgentPool, threading.Event, queue.Queue[bool]]
+) -> None:
+    pool, asked, answers = considering
     first = Running(lambda: pool.acquire_instance("a"))
     assert asked.wait(30)
-    second = Running(lambda: pool.acquire_instance("a"))
-    second.join(0.2)  # it may wait for the answer, or come back with another member
-    answered.set()
+    second = Waiting(lambda: pool.acquire_instance("a"))
+
+    answers.put(answer)
 
     assert first.result() is second.result()
-    assert pool.get_instance_for_branch("a") is first.result()
+    assert pool.allocated_instances["a"].agent_instance is first.result()
+    assert pool.get_statistics()["total_allocations"] == 1
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_task_waits_for_the_answer_that_a_thread_of_its_branch_gets(
+    answer: bool, considering: tuple[AgentPool, threading.Event, queue.Queue[bool]]
+) -> None:
+    pool, asked, answers = considering
+
+    async def wait() -> Any:
+        waiting = asyncio.create_task(pool.acquire_instance_async("a"))
+        await turns()
+        assert not waiting.done()
+        answers.put(answer)
+        return await waiting
+
+    first = Running(lambda: pool.acquire_instance("a"))
+    assert asked.wait(30)
+
+    assert finish(wait()) is first.result()
+    assert pool.allocated_instances["a"].agent_instance is first.result()
+
+
+def test_a_task_that_is_cancelled_while_it_waits_for_that_answer_changes_nothing(
+    considering: tuple[AgentPool, threading.Event, queue.Queue[bool]],
+) -> None:
+    pool, asked, answers = considering
+
+    async def give_up() -> None:
+        waiting = asyncio.create_task(pool.acquire_instance_async("a"))
+        await turns()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    first = Running(lambda: pool.acquire_instance("a"))
+    assert asked.wait(30)
+    finish(give_up())
+    answers.put(True)
+
+    assert first.result() is pool.instances[0]
+    assert pool.get_instance_for_branch("a") is pool.instances[0]
+    assert pool.get_allocated_count() == 1
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_member_that_is_given_back_while_it_is_asked_is_not_lost(
+    answer: bool, considering: tuple[AgentPool, threading.Event, queue.Queue[bool]]
+) -> None:
+    pool, asked, answers = considering
+    first = Running(lambda: pool.acquire_instance("a", timeout=30))
+    assert asked.wait(30)
+
+    assert pool.release_instance("a") is True
+    answers.put(answer)
+
+    member = first.result()
+    assert pool.get_instance_for_branch("a") is member
+    assert pool.get_available_count() == 1
+    pool.release_instance("a")
+    assert pool.get_available_count() == 2
+    statistics = pool.get_statistics()
+    assert statistics["total_allocations"] == statistics["total_releases"]
+
+
+def test_a_pool_that_is_cleaned_up_while_a_member_is_asked_lends_it_to_nobody(
+    considering: tuple[AgentPool, threading.Event, queue.Queue[bool]],
+) -> None:
+    pool, asked, answers = considering
+    first = Running(lambda: pool.acquire_instance("a", timeout=30))
+    assert asked.wait(30)
+
+    finish(pool.cleanup())
+    answers.put(True)
+
+    with pytest.raises(PoolClosedError):
+        first.result()
+    assert (pool.get_available_count(), pool.get_allocated_count()) == (0, 0)
 
 
 # -- members that call back -------------------------------------------------
@@ -812,7 +978,7 @@ def test_a_waiting_task_does_not_keep_the_loop_busy() -> None:
         waiting = [asyncio.create_task(pool.acquire_instance_async(f"b{n}", timeout=1000)) for n in range(10)]
         await turns()
         before = loop.rounds
-        await asyncio.sleep(900)
+        await passing(900)
         rounds = loop.rounds - before
         assert [task.done() for task in waiting] == [False] * 10
         return rounds

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentreg import AgentPool, AgentRegistry, PoolClosedError, PoolExhaustedError, cleanup_all_pools
-from tests.crew import Closing, Echo, Hearing, JumpingLoop, LoopThread, Plain, Waiting, finish, jump, turns
+from tests.crew import Closing, Echo, Hearing, JumpingLoop, LoopThread, Meeting, Plain, Waiting, finish, jump, turns
 
 
 def test_cleaning_up_cleans_every_member_and_leaves_the_registry() -> None:
@@ -171,24 +171,15 @@ def test_a_task_that_waits_in_another_loop_is_told_at_once() -> None:
 
 
 def test_members_are_cleaned_up_side_by_side() -> None:
-    class Meeting(Echo):
+    class Joining(Echo):
         async def cleanup(self) -> None:
-            arrived.append(self.name)
-            if len(arrived) == 3:
-                everybody.set()
-            await everybody.wait()
+            await meeting()
 
-    async def clean() -> None:
-        nonlocal everybody
-        everybody = asyncio.Event()
-        await AgentPool(Meeting, 3, name="pool").cleanup()
+    meeting = Meeting(3)
 
-    arrived: list[str] = []
-    everybody: asyncio.Event
+    finish(AgentPool(Joining, 3, name="pool").cleanup())
 
-    finish(clean())
-
-    assert sorted(arrived) == ["pool_0", "pool_1", "pool_2"]
+    assert meeting.arrived == 3
 
 
 def test_a_member_may_be_cleaned_up_by_a_plain_method_or_not_at_all() -> None:
@@ -339,27 +330,18 @@ def test_a_members_alias_leaves_with_it() -> None:
 
 
 def test_all_registered_pools_are_cleaned_up_side_by_side() -> None:
-    class Meeting(Closing):
+    class Joining(Echo):
         async def cleanup(self) -> None:
-            arrived.append(self.name)
-            if len(arrived) == 3:
-                everybody.set()
-            await everybody.wait()
+            await meeting()
 
-    async def clean() -> None:
-        nonlocal everybody
-        everybody = asyncio.Event()
-        await cleanup_all_pools()
-
-    arrived: list[str] = []
-    everybody: asyncio.Event
+    meeting = Meeting(3)
     for name in ("one", "two", "three"):
-        AgentRegistry.register_pool(AgentPool(Meeting, 1, name=name))
+        AgentRegistry.register_pool(AgentPool(Joining, 1, name=name))
     agent = Closing("agent")
 
-    finish(clean())
+    finish(cleanup_all_pools())
 
-    assert sorted(arrived) == ["one_0", "three_0", "two_0"]
+    assert meeting.arrived == 3
     assert AgentRegistry.all_with_pools() == {"agent": agent}
     assert agent.closed == 0
 

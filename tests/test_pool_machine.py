@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from typing import Any
 
-from hypothesis import settings
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -79,10 +80,10 @@ class Pool(RuleBasedStateMachine):
             assert index in self.free
             self._lend(branch, index, now=True)
         else:
-            try:
-                raise AssertionError(f"{self.pool.acquire_instance(branch)} was lent")
-            except PoolExhaustedError as error:
-                assert (error.total_instances, error.allocated_instances) == (len(self.members), len(self.held))
+            with pytest.raises(PoolExhaustedError) as caught:
+                self.pool.acquire_instance(branch)
+            error = caught.value
+            assert (error.total_instances, error.allocated_instances) == (len(self.members), len(self.held))
 
     @rule(branch=BRANCHES)
     def wait(self, branch: str) -> None:
@@ -203,5 +204,7 @@ class Pool(RuleBasedStateMachine):
             self.loop.run_until_complete(turns())
 
 
-Pool.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+Pool.TestCase.settings = settings(
+    max_examples=200, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TestPool = Pool.TestCase

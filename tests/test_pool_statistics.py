@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -44,9 +43,8 @@ class LoopPool(AgentPool):
 
 
 @pytest.fixture(autouse=True)
-def _start_of_time() -> Iterator[None]:
+def _start_of_time() -> None:
     clock.now = 1000.0
-    yield
 
 
 def counts(pool: AgentPool) -> dict[str, Any]:
@@ -281,7 +279,7 @@ def test_statistics_stay_exact_in_a_crowd() -> None:
             with pool.borrow(f"{thread}.{number}", timeout=60):
                 pool.acquire_instance(f"{thread}.{number}")
 
-    run_threads(*(lambda thread=thread: borrow(thread) for thread in range(8)))  # type: ignore[misc]
+    run_threads(*(lambda thread=thread: borrow(thread) for thread in range(8)))
 
     statistics = counts(pool)
     assert (statistics["total_allocations"], statistics["total_releases"]) == (1600, 1600)

@@ -181,6 +181,25 @@ def test_a_member_that_refuses_its_name_is_found_under_it_all_the_same() -> None
     assert (first.name, second.name) == ("browser_0", "my own")
 
 
+def test_a_member_that_fails_on_its_name_keeps_the_whole_pool_out() -> None:
+    class Failing:
+        @property
+        def name(self) -> str:
+            return "my own"
+
+        @name.setter
+        def name(self, name: str) -> None:
+            raise RuntimeError("not today")
+
+    first = Named("first")
+
+    with pytest.raises(RuntimeError, match="not today"):
+        AgentRegistry.register_pool(Pool("browser", first, Failing()))
+
+    assert AgentRegistry.all_with_pools() == {}
+    assert first.name == "first"
+
+
 def test_a_member_that_is_registered_under_that_very_name_is_no_clash() -> None:
     first, second = Named("browser_0"), Named()
     AgentRegistry.register(first, "browser_0")
@@ -318,8 +337,7 @@ def test_a_member_cannot_be_unregistered_by_itself() -> None:
         AgentRegistry.unregister("browser_1")
 
     assert str(refusal.value) == (
-        "Cannot unregister pool instance 'browser_1' individually. "
-        "Use unregister('browser') to remove the entire pool."
+        "Cannot unregister pool instance 'browser_1' individually. Use unregister('browser') to remove the entire pool."
     )
     assert AgentRegistry.get("browser_1") is pool.instances[1]
 

@@ -242,7 +242,9 @@ def test_an_unknown_name_gives_none() -> None:
     assert AgentRegistry.get("nobody") is None
 
 
-@pytest.mark.parametrize("name", [None, 5, 2.5, (), ("a", 1), b"planner", frozenset({"a"}), Probe, "", "\n", "x" * 9999])
+@pytest.mark.parametrize(
+    "name", [None, 5, 2.5, (), ("a", 1), b"planner", frozenset({"a"}), Probe, "", "\n", "x" * 9999]
+)
 def test_get_never_raises_for_anything_hashable(name: Any) -> None:
     assert AgentRegistry.get(name) is None
 
@@ -281,7 +283,9 @@ def test_require_says_where_to_look_when_nothing_is_near() -> None:
     agent = Probe()
     AgentRegistry.register(agent, "planner")
 
-    with pytest.raises(AgentNotFoundError, match=r"no agent is named 'xyz', nor anything like it; AgentRegistry\.names"):
+    with pytest.raises(
+        AgentNotFoundError, match=r"no agent is named 'xyz', nor anything like it; AgentRegistry\.names"
+    ):
         AgentRegistry.require("xyz")
 
 
@@ -603,12 +607,37 @@ def test_attributes_can_be_hung_on_the_class(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_documented_member_is_there_and_documented() -> None:
-    members = """
-        register get require all all_with_pools names count unregister unregister_if_same unregister_instance
-        register_pool get_pool is_pool is_pool_instance get_pool_name_for_instance normalize_agent_name are_same_agent
-        get_or_acquire get_from_pool release_to_pool get_pool_instance get_instance_count get_available_count
-        find_by_type find subscribe on_call extension_state clear
-    """.split()
+    members = [
+        "register",
+        "get",
+        "require",
+        "all",
+        "all_with_pools",
+        "names",
+        "count",
+        "unregister",
+        "unregister_if_same",
+        "unregister_instance",
+        "register_pool",
+        "get_pool",
+        "is_pool",
+        "is_pool_instance",
+        "get_pool_name_for_instance",
+        "normalize_agent_name",
+        "are_same_agent",
+        "get_or_acquire",
+        "get_from_pool",
+        "release_to_pool",
+        "get_pool_instance",
+        "get_instance_count",
+        "get_available_count",
+        "find_by_type",
+        "find",
+        "subscribe",
+        "on_call",
+        "extension_state",
+        "clear",
+    ]
 
     assert [name for name in members if not (getattr(AgentRegistry, name).__doc__ or "").strip()] == []
     assert isinstance(AgentRegistry._agents, weakref.WeakValueDictionary)

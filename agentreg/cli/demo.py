@@ -1,0 +1,139 @@
+"""``agentreg demo``: a crew of agents at work on a real folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentreg.cli.errors import DONE, CommandError, UsageError
+
+if TYPE_CHECKING:
+    from agentreg.demo.views import View
+
+__all__ = ["add_commands"]
+
+DESCRIPTION = """\
+Watch a registry, a pool and an orchestra at work. A crew of agents reads a folder of Python files: a scout lists
+them, a pool of analysts reads them side by side, a reviewer that is found by what it can do picks the worst places,
+and a reporter writes a Markdown report. Half way the registry is saved to a file and an agent is restored from it; at
+the end the registry is empty again. It needs no service, no network and no model, and changes nothing in the folder.
+"""
+
+EPILOG = """\
+exit codes: 0 done, 1 the crew failed, 2 the path or an option is no good, 130 interrupted
+"""
+
+
+def add_commands(commands: Any) -> None:
+    """Enter the command into argparse's table of commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "demo",
+        help="a crew of agents reads a folder of Python files",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="a folder, or one Python file (default: agentreg's own source)"
+    )
+    parser.add_argument("--report", metavar="FILE", help="where to write the report (default: a new temporary folder)")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document, and nothing else")
+    parser.add_argument(
+        "--analysts", type=_between(1, 64), default=4, metavar="N", help="agents in the pool, 1 to 64 (default: 4)"
+    )
+    parser.add_argument(
+        "--limit", type=_between(1, 100_000), default=2000, metavar="N", help="read at most N files (default: 2000)"
+    )
+    parser.add_argument("--fast", action="store_true", help="don't slow down for the eye; only a terminal is slow")
+    parser.set_defaults(run=run, prog=parser.prog)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the arguments, run the demo and show it."""
+    import json
+
+    from agentreg.demo.stage import Assignment, DemoFailed, perform
+    from agentreg.demo.views import View
+
+    live = not arguments.json and _is_terminal()
+    assignment = Assignment(
+        _checked_path(arguments.path),
+        _checked_report(arguments.report),
+        arguments.analysts,
+        arguments.limit,
+        slowly=live and not arguments.fast,
+    )
+    try:
+        outcome = perform(assignment, View() if arguments.json else _view(live))
+    except BrokenPipeError:
+        raise
+    except (DemoFailed, OSError) as error:
+        raise CommandError(str(error)) from error
+    if arguments.json:
+        print(json.dumps(outcome.as_dict(), indent=2))
+    return DONE
+
+
+def _view(live: bool) -> View:
+    from importlib.util import find_spec
+
+    from agentreg.demo.views import PlainView
+
+    draws = (sys.stdout.encoding or "").lower().startswith("utf")
+    if not (live and draws) or find_spec("rich") is None:
+        return PlainView()
+    from agentreg.demo.live import LiveView
+
+    return LiveView()
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _checked_path(given: str | None) -> Path:
+    from agentreg.demo.folder import list_python_files
+
+    path = Path(__file__).parents[1] if given is None else Path(given)
+    expected = "expected a folder of Python files, or one file that ends in .py"
+    try:
+        path = path.resolve(strict=True)
+        if path.is_file() and path.suffix != ".py":
+            raise UsageError(f"{str(path)!r} is a file, but no Python file; {expected}")
+        if not path.is_file():
+            os.scandir(path).close()
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle, before Python 3.13
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"can't read {str(path)!r} ({reason}); {expected}") from error
+    if not list_python_files(path, limit=1).files:
+        raise UsageError(f"there is no Python file in {str(path)!r}; {expected}. Without PATH, agentreg reads itself")
+    return path
+
+
+def _checked_report(given: str | None) -> Path | None:
+    if given is None:
+        return None
+    path = Path(given).absolute()
+    if path.is_dir():
+        raise UsageError(f"--report: {str(path)!r} is a folder; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise UsageError(f"--report: the folder {str(path.parent)!r} does not exist; make it, or give another file")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"--report: {str(path)!r} can't be written to; give another file")
+    return path
+
+
+def _between(low: int, high: int) -> Any:
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low:,} to {high:,}, got {text!r}")
+        return value
+
+    return number

@@ -1,0 +1,116 @@
+"""Run the benchmarks and print one table: what was done, by agentreg and by a peer, and what was to be reached."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import capabilities
+import entries
+import imports
+import listings
+import lookups
+import memory
+import orchestras
+import pools
+import readme
+import threads
+from crowd import USUAL
+from figures import Figures
+from machine import Machine
+from process import fresh
+from timing import Effort
+
+BENCHMARKS: dict[str, Callable[[Effort], Figures]] = {
+    "lookups": lookups.measure,
+    "entries": entries.measure,
+    "listings": listings.measure,
+    "capabilities": capabilities.measure,
+    "threads": threads.measure,
+    "memory": memory.measure,
+    "imports": imports.measure,
+    "pools": pools.measure,
+    "orchestras": orchestras.measure,
+}
+
+
+def main() -> int:
+    """Measure, print, and write what was asked for; 1 if a benchmark failed (a missed target is no failure)."""
+    asked = _arguments()
+    failed: list[str] = []
+    if asked.load:
+        known = json.loads(Path(asked.load).read_text(encoding="utf-8"))
+        machine, figures = Machine(**known["machine"]), Figures.of(known["figures"])
+    else:
+        machine = Machine.here()
+        figures, failed = _measured(asked.names or list(BENCHMARKS), Effort.quick() if asked.quick else Effort())
+    print(readme.plain_table(figures.rows), readme.closing_line(figures.rows), sep="\n\n")
+    if asked.json:
+        known = {"machine": asdict(machine), "figures": asdict(figures)}
+        Path(asked.json).write_text(json.dumps(known, indent=1), encoding="utf-8")
+    if failed:
+        print(f"failed, see above: {', '.join(failed)}", file=sys.stderr)
+        return 1
+    if asked.readme:
+        _write_readme(figures, machine)
+    return 0
+
+
+def _write_readme(figures: Figures, machine: Machine) -> None:
+    import plot  # late: matplotlib takes longer to import than many a benchmark
+
+    plot.draw(figures.points, f"{machine.date}, {machine.python}, {machine.processor}. Each panel has the same scale.")
+    readme.write(
+        figures,
+        machine,
+        usual=f"{USUAL:,}",
+        hits=capabilities.HITS,
+        same=capabilities.SAME,
+        sublinear=capabilities.SUBLINEAR,
+        fresh=memory.AS_FRESH,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to run: {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and no million agents; under a minute")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+    parser.add_argument("--load", metavar="FILE", help="take the figures of an earlier --json instead of measuring")
+    parser.add_argument("--readme", action="store_true", help="write README.md and cost.png beside this program")
+    asked = parser.parse_args()
+    for name in asked.names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name!r}; choose from {', '.join(BENCHMARKS)}")
+    if asked.readme and (asked.quick or asked.names):
+        parser.error("--readme keeps the figures of a whole run: leave out --quick and the names")
+    return asked
+
+
+def _measured(names: list[str], effort: Effort) -> tuple[Figures, list[str]]:
+    figures, failed = Figures(), []
+    for number, name in enumerate(names, 1):
+        started = time.perf_counter()
+        _progress(f"[{number}/{len(names)}] {name} ...", end="")
+        try:
+            figures.add(fresh(BENCHMARKS[name], effort))
+        except Exception:
+            failed.append(name)
+            traceback.print_exc()
+        _progress(f"\r[{number}/{len(names)}] {name} {time.perf_counter() - started:.0f} s ")
+    return figures, failed
+
+
+def _progress(text: str, end: str = "\n") -> None:
+    if sys.stderr.isatty():
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
