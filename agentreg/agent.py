@@ -20,11 +20,11 @@ from uuid import uuid4
 
 from typing_extensions import Self
 
-from agentreg import lending
 from agentreg.errors import CallDepthError
 from agentreg.lending import Desk, loop_gate, wait_at
 from agentreg.model import Message, Model, ModelConfig, ask_model, provide
 from agentreg.registry import AgentRegistry, enter, observed, withdraw
+from agentreg.table import lock
 
 __all__ = ["Agent", "BaseAgent"]
 
@@ -125,7 +125,7 @@ class BaseAgent:
         super().__init_subclass__(**kwargs)
         cleanup = cls.cleanup
         if inspect.isfunction(cleanup) and not inspect.iscoroutinefunction(cleanup) and not _is_ours(cleanup):
-            cls.cleanup = _awaitable(cleanup)  # type: ignore[method-assign, assignment]
+            cls.cleanup = _awaitable(cleanup)  # type: ignore[method-assign]
         # what ABCMeta does, without a metaclass that would shut out classes with another
         cls.__abstractmethods__ = frozenset({"run"} if getattr(cls.run, "__isabstractmethod__", False) else ())  # type: ignore[attr-defined]
 
@@ -206,18 +206,19 @@ class BaseAgent:
 
     def _counter(self) -> Desk:
         if self._desk is None:
-            with lending.lock:
+            with lock:
                 if self._desk is None:
                     self._desk = Desk([True])  # not the agent itself: a cycle would put off its collection
         return self._desk
 
     # -- leaving ------------------------------------------------------------
 
-    async def cleanup(self) -> None:
+    def cleanup(self) -> Awaitable[None]:
         """Close what the agent opened itself; it stays registered. Calling it again is harmless.
 
         Override it, as a plain or an ``async`` method; either can be awaited.
         """
+        return _Done(None)
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,9 +6,10 @@ nobody polls and nobody overtakes. Who waits may be a thread, or a task in
 any event loop; one that timed out or was cancelled is out of the line, and
 what it was handed meanwhile goes to the next.
 
-One lock serves every desk: it is held for microseconds, a fork takes one
-lock, and an agent that is never borrowed costs nothing. Foreign code never
-runs under it.
+The registry's lock serves every desk too: a finalizer that comes in the
+middle of one's operation may use the other, and two locks would be taken in
+both orders. It is held for microseconds, and an agent that is never
+borrowed costs nothing.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Desk", "InstanceAllocation", "Waiter", "loop_gate", "thread_gate"]
+from agentreg.table import lock
 
-lock = threading.RLock()
+__all__ = ["Desk", "InstanceAllocation", "Waiter", "loop_gate", "thread_gate"]
 
 
 @dataclass
@@ -47,7 +48,7 @@ class InstanceAllocation:
     allocated_at: float = field(default_factory=time.time)
     started: float = field(default_factory=time.monotonic)
     confirmed: bool = field(default=True, repr=False)
-    confirmer: int | None = field(default=None, repr=False)  # the thread that is asking the member
+    confirmer: tuple[int, int] | None = field(default=None, repr=False)  # process and thread that ask the member
     claims: int = field(default=1, repr=False)  # requests that count on it; the last one that gives up ends it
     watchers: list[Callable[[], object]] = field(default_factory=list, repr=False)  # wait to see it confirmed
 
@@ -62,17 +63,19 @@ class Waiter:
         process: The process that it stands in.
         loan: What was lent, or None so far.
         queued: Whether it stood in the line, and will be woken.
+        abandoned: Whether it has given its claim to a loan back.
     """
 
-    __slots__ = ("branch_id", "loan", "process", "queued", "refused", "wake")
+    __slots__ = ("abandoned", "branch_id", "loan", "process", "queued", "refused", "wake")
 
     def __init__(self, branch_id: str, refused: set[int], wake: Callable[[], object] | None) -> None:
         self.branch_id = branch_id
         self.refused = refused
         self.wake = wake
-        self.process = os.getpid()
+        self.process = 0
         self.loan: InstanceAllocation | None = None
         self.queued = False
+        self.abandoned = False
 
 
 class Desk:
@@ -121,27 +124,30 @@ class Desk:
                 held.claims += 1
             elif wake is not None and not self.closed:
                 waiter.queued = True
+                waiter.process = os.getpid()
                 self.line.append(waiter)
         return waiter
 
     def claim(
-        self, loan: InstanceAllocation, watch: Callable[[], object]
+        self, loan: InstanceAllocation, watch: Callable[[], object] | None
     ) -> Literal["have", "confirm", "wait", "gone"]:
         """What one who was given *loan* is to do now.
 
         It has it; or is to `confirm` or `refuse` it; or waits until another
-        thread has (*watch* is called then) and claims again; or the loan was
-        refused, and it asks again.
+        thread has (*watch* is called then, if there is one) and claims
+        again; or the loan was refused, and it asks again.
         """
         with lock:
             if self.loans.get(loan.branch_id) is not loan:
                 return "gone"
-            if loan.confirmed or loan.confirmer == threading.get_ident():
+            me = os.getpid(), threading.get_ident()
+            if loan.confirmed or loan.confirmer == me:
                 return "have"
-            if loan.confirmer is None:
-                loan.confirmer = threading.get_ident()
+            if loan.confirmer is None or loan.confirmer[0] != me[0]:  # a fork left that thread behind
+                loan.confirmer = me
                 return "confirm"
-            loan.watchers.append(watch)
+            if watch is not None:
+                loan.watchers.append(watch)
             return "wait"
 
     def confirm(self, loan: InstanceAllocation) -> bool:
@@ -175,8 +181,9 @@ class Desk:
         """Wait no more and take nothing; a loan that nobody else counts on goes to the next."""
         with lock:
             loan = self.leave(waiter)
-            if loan is None:
+            if loan is None or waiter.abandoned:
                 return
+            waiter.abandoned = True
             loan.claims -= 1
             ended = loan.claims == 0 and self.end(loan)
         if ended:
@@ -273,7 +280,3 @@ def loop_gate() -> tuple[asyncio.Future[None], Callable[[], object]]:
 async def wait_at(gate: asyncio.Future[None], timeout: float | None) -> None:
     """Return when the gate opens or the time is over (None: never); doesn't block the loop."""
     await asyncio.wait({gate}, timeout=None if timeout == math.inf else timeout)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from typing_extensions import Self
 
-from agentreg import lending
 from agentreg.agent import BaseAgent, MemberToBe, member_to_be, settled_call
 from agentreg.errors import PoolClosedError, PoolExhaustedError
 from agentreg.lending import Desk, InstanceAllocation, loop_gate, thread_gate, wait_at
 from agentreg.registry import AgentRegistry, set_name, withdraw
+from agentreg.table import lock
 
 __all__ = [
     "AgentPool",
@@ -130,19 +130,22 @@ class AgentPool:
         started = self.clock()
         refused: set[int] = set()
         while True:
-            gate, wake = thread_gate()
+            waiter = self._desk.ask(branch_id, refused)
             left = (timeout or 0) - (self.clock() - started)
-            waiter = self._desk.ask(branch_id, refused, wake if left > 0 else None)
             try:
-                if waiter.queued:
-                    gate.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+                if waiter.loan is None and left > 0:
+                    gate, wake = thread_gate()
+                    waiter = self._desk.ask(branch_id, refused, wake)
+                    if waiter.queued:
+                        gate.acquire(timeout=min(left, threading.TIMEOUT_MAX))
                 loan = self._desk.leave(waiter)
                 if loan is None:
                     raise self._exhausted()
-                if waiter.queued:  # the first gate was used
+                step = self._step(loan, None, started, refused)
+                if step == "wait":
                     gate, wake = thread_gate()
-                while (step := self._step(loan, wake, started, refused)) == "wait":
-                    gate.acquire()
+                    while (step := self._step(loan, wake, started, refused)) == "wait":
+                        gate.acquire()
             except BaseException:
                 self._desk.abandon(waiter)
                 raise
@@ -161,19 +164,22 @@ class AgentPool:
         started = self.clock()
         refused: set[int] = set()
         while True:
-            gate, wake = loop_gate()
+            waiter = self._desk.ask(branch_id, refused)
             left = None if timeout is None else max(0.0, timeout - (self.clock() - started))
-            waiter = self._desk.ask(branch_id, refused, wake if left is None or left > 0 else None)
             try:
-                if waiter.queued:
-                    await wait_at(gate, left)
+                if waiter.loan is None and (left is None or left > 0):
+                    gate, wake = loop_gate()
+                    waiter = self._desk.ask(branch_id, refused, wake)
+                    if waiter.queued:
+                        await wait_at(gate, left)
                 loan = self._desk.leave(waiter)
                 if loan is None:
                     return None
-                if waiter.queued:  # the first gate was used
+                step = self._step(loan, None, started, refused)
+                if step == "wait":
                     gate, wake = loop_gate()
-                while (step := self._step(loan, wake, started, refused)) == "wait":
-                    await wait_at(gate, None)
+                    while (step := self._step(loan, wake, started, refused)) == "wait":
+                        await wait_at(gate, None)
             except BaseException:
                 self._desk.abandon(waiter)
                 raise
@@ -185,7 +191,7 @@ class AgentPool:
 
         A member whose own release raises is given back all the same.
         """
-        with lending.lock:
+        with lock:
             loan = self.allocated_instances.get(branch_id)
             if loan is None or not self._desk.end(loan):
                 return False
@@ -236,7 +242,7 @@ class AgentPool:
             self.release_instance(branch_id)
 
     def _step(
-        self, loan: InstanceAllocation, wake: Callable[[], object], started: float, refused: set[int]
+        self, loan: InstanceAllocation, wake: Callable[[], object] | None, started: float, refused: set[int]
     ) -> Literal["have", "wait", "gone"]:
         step = self._desk.claim(loan, wake)
         if step != "confirm":
@@ -252,7 +258,7 @@ class AgentPool:
         if not accepted:
             return "gone"
         loan.started = self.clock()
-        with lending.lock:
+        with lock:
             confirmed = self._desk.confirm(loan)
             if confirmed:
                 self.total_allocations += 1
@@ -307,7 +313,7 @@ class AgentPool:
         ``average_wait_time`` is over the loans that were made, waited for or not.
         """
         now = self.clock()
-        with lending.lock:
+        with lock:
             loans = list(self.allocated_instances.values())
             return {
                 "pool_name": self.base_name,
@@ -330,7 +336,7 @@ class AgentPool:
 
     def reset_statistics(self) -> None:
         """Count from zero again; the peak starts at the present loans."""
-        with lending.lock:
+        with lock:
             self.total_allocations = 0
             self.total_releases = 0
             self.total_wait_time = 0.0

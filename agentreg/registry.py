@@ -420,6 +420,8 @@ class AgentRegistry:
         """
         table = _table.current
         state: T | None = table.extensions.get(key)
+        if state is None and lock._is_owned():  # type: ignore[attr-defined]
+            return _made_inside(table, key, factory)
         if state is None:
             with _extending:
                 state = table.extensions.get(key)
@@ -493,6 +495,15 @@ def _made(table: Table, factory: Callable[[], T]) -> T:
         return factory()
     finally:
         _making.table = outer
+
+
+def _made_inside(table: Table, key: Hashable, factory: Callable[[], T]) -> T:
+    # a finalizer in the middle of an operation must not wait for a factory that waits for that operation
+    made = _made(table, factory)
+    state: T = table.extensions.setdefault(key, made)
+    if state is not made:
+        _close([made])
+    return state
 
 
 async def observed(name: str, call: Awaitable[T]) -> T:
@@ -637,9 +648,6 @@ def _forget_other_threads() -> None:
     global _extending
     if not _extending._is_owned():  # type: ignore[attr-defined]
         _extending = threading.RLock()
-
-
-_making = threading.local()  # `table`: whose extension state this thread is making
 
 
 if hasattr(os, "register_at_fork"):

@@ -111,7 +111,6 @@ class Subscription:
         return False
 
     def _drain(self) -> None:
-        table = self._table
         while self._behind():
             revision = self.heard + 1
             event = self._event(revision)
@@ -123,7 +122,6 @@ class Subscription:
                 _log.exception("the listener %r failed on %r", self._listener, event)
             finally:
                 self.heard = event.revision
-        _trim(table)
 
     def _event(self, revision: int) -> RegistryEvent | None:
         entry = self._table.log.get(revision)
@@ -201,7 +199,7 @@ def tell(table: Table, patient: bool = True) -> None:
     try:
         for subscription in table.subscriptions:
             subscription._catch_up(me, patient and not inside)
-        if len(table.log) > BACKLOG:
+        if table.log:
             _trim(table)
     finally:
         if not inside:

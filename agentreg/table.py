@@ -79,10 +79,22 @@ class AgentsView(weakref.WeakValueDictionary[str, Any]):
         if name in self._table.pools or self._table.drop_name(name) is None:
             raise KeyError(name)
 
+    def pop(self, name: str, *default: Any) -> Any:
+        holder = None if name in self._table.pools else self._table.drop_name(name)
+        if holder is not None:
+            return holder
+        if not default:
+            raise KeyError(name)
+        return default[0]
+
+    def clear(self) -> None:
+        with lock:
+            _, entries, _, _ = self._table.snapshot()
+        for name in entries:
+            self.pop(name, None)
+
     # the inherited ones write to `data` behind the table's back
-    pop = MutableMapping.pop  # type: ignore[assignment]
     popitem = MutableMapping.popitem
-    clear = MutableMapping.clear
     update = MutableMapping.update  # type: ignore[assignment]
     setdefault = MutableMapping.setdefault  # type: ignore[assignment]
 

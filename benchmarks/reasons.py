@@ -7,8 +7,8 @@ from figures import Row
 __all__ = ["reason"]
 
 CALLBACK = (
-    "Each entry has a callback of its own, the bound method `gone.append`: more than a third of its memory, and a tenth "
-    "of the time of registering and a quarter of that of dropping. One that is kept could serve all entries."
+    "Each entry has a callback of its own, the bound method `gone.append`: more than a third of its memory, a tenth of "
+    "the time of registering and a quarter of that of dropping. One that is kept could serve all entries."
 )
 SHARED = (
     "The threads share one interpreter: in the same time, the writer beside agentreg's readers gets several times as "

@@ -18,7 +18,9 @@ from agentreg import (
     AgentRegistry,
     BaseAgent,
     CallDepthError,
+    ExecutionConfig,
     NameTakenError,
+    Orchestra,
     PoolExhaustedError,
     RegistryEvent,
 )
@@ -278,6 +280,22 @@ def test_a_dropped_agent_leaves_even_though_it_was_on_loan() -> None:
     assert AgentRegistry.names() == []
 
 
+def test_an_agent_leaves_with_its_last_reference_however_it_was_used() -> None:
+    async def use() -> list[str]:
+        agent, peer = Echo("agent"), Echo("peer")
+        await agent.invoke_agent("peer", "hello")
+        await agent.acquire_instance_async("branch")
+        await Orchestra.run("task", ["agent", "peer"], execution_config=ExecutionConfig(auto_cleanup_agents=False))
+        del agent, peer
+        return AgentRegistry.names()
+
+    gc.disable()
+    try:
+        assert finish(use()) == []
+    finally:
+        gc.enable()
+
+
 def test_the_base_has_no_finalizer() -> None:
     assert not hasattr(BaseAgent, "__del__")
 
@@ -472,6 +490,22 @@ def test_an_async_cleanup_may_await_the_plain_one_that_it_overrides() -> None:
     agent = Further("further")
 
     assert finish(agent.cleanup()) == ["closed", "and further"]
+
+
+def test_a_plain_cleanup_may_call_the_one_of_the_base() -> None:
+    class Closable(Echo):
+        closed = 0
+
+        def cleanup(self) -> Any:
+            super().cleanup()
+            self.closed += 1
+
+    agent = Closable("closable")
+
+    agent.cleanup()
+    gc.collect()  # what was never awaited would complain now
+
+    assert agent.closed == 1
 
 
 def test_a_plain_cleanup_may_hand_on_the_async_one_that_it_overrides() -> None:

@@ -678,7 +678,7 @@ def test_waiting_for_a_turn_does_not_count_towards_a_nodes_time() -> None:
 
 
 def test_a_node_that_ignores_its_end_does_not_hold_up_the_run() -> None:
-    async def stubborn() -> str:
+    async def stubborn() -> Any:
         while True:
             try:
                 return await passing(2000, "at last")

@@ -190,7 +190,7 @@ def test_a_clean_up_that_takes_too_long_is_stopped() -> None:
 
 
 def test_a_clean_up_that_ignores_its_end_does_not_hold_up_the_run() -> None:
-    async def stubborn() -> None:
+    async def stubborn() -> Any:
         while True:
             try:
                 return await passing(2000)

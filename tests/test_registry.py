@@ -579,8 +579,8 @@ def test_calling_the_class_gives_the_class() -> None:
     class MyRegistry(AgentRegistry):
         pass
 
-    assert AgentRegistry() is AgentRegistry  # type: ignore[comparison-overlap]
-    assert MyRegistry() is MyRegistry  # type: ignore[comparison-overlap]
+    assert AgentRegistry() is AgentRegistry
+    assert MyRegistry() is MyRegistry
 
 
 def test_a_subclass_shares_the_one_table() -> None:

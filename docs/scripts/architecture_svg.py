@@ -112,7 +112,12 @@ NOTES = (
     "The core needs typing-extensions, nothing else.",
 )
 # How an arrow runs, where the places of its ends don't say: v down, h across; and how far below the middle it starts.
-RUNS = {("testing", "registry"): ("vh", 0), ("registry", "errors"): ("hvh", 0), ("demo", "testing"): ("hvh", 19)}
+RUNS = {
+    ("testing", "registry"): ("vh", 0),
+    ("registry", "errors"): ("hvh", 0),
+    ("demo", "testing"): ("hvh", 19),
+    ("lending", "table"): ("hvh", 19),
+}
 
 
 def modules(package: Path) -> dict[str, Path]:
@@ -283,7 +288,7 @@ def _rounded(corners: list[tuple[float, float]], radius: float = 10) -> str:
 
 
 def _legend() -> str:
-    left, top = Room(3, 3, 6, "", ()).left - 6, ROWS[6] + 34
+    left, top = Room(3, 3, 6, "", ()).left + 8, ROWS[6] + 34
     parts = []
     for number, (dash, text) in enumerate(
         (("", "imports"), (' stroke-dasharray="5 4"', "imports when it is first needed"))

@@ -153,7 +153,7 @@ def test_a_child_forked_in_the_middle_of_what_other_threads_do_works(restless_th
         assert heard[-1].revision == revision
 
     with storm(churn):
-        for _ in range(25):
+        for _ in range(15):
             run_in_fork(child)
 
     assert [event.revision for event in heard] == list(range(1, AgentRegistry.revision + 1))
@@ -171,7 +171,7 @@ def test_a_child_forked_while_other_threads_subscribe_isolate_and_lend_works(res
             AgentRegistry.register(worker)
 
     with storm(work):
-        for _ in range(25):
+        for _ in range(15):
             run_in_fork(use_everything)
 
 

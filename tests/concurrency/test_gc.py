@@ -235,10 +235,11 @@ def collected_during(act: Callable[[], object], speak: Callable[[], object], all
     return in_time == [True]
 
 
+@pytest.mark.usefixtures("_light_collector")
 @pytest.mark.parametrize("listening", [False, True], ids=["", "listening"])
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
 def test_a_finalizer_that_runs_inside_an_operation_might_as_well_have_run_before_or_after_it(
-    act: Callable[[Scene], None], listening: bool, _light_collector: None
+    act: Callable[[Scene], None], listening: bool
 ) -> None:
     for speak in WORDS:
         try_every_allocation(act, speak, listening)

@@ -104,7 +104,7 @@ def test_exactly_one_of_many_threads_removes_an_agent(restless_threads: None) ->
 def test_automatic_names_are_given_once(restless_threads: None) -> None:
     agents = [[Probe() for _ in range(200)] for _ in range(THREADS)]
 
-    given = run_threads(*(partial(list, map(AgentRegistry.register, mine)) for mine in agents))
+    given: list[list[str]] = run_threads(*(partial(list, map(AgentRegistry.register, mine)) for mine in agents))
 
     names = set(itertools.chain.from_iterable(given))
     assert names == {f"BaseAgent-{number}" for number in range(1, 200 * THREADS + 1)}

@@ -157,7 +157,8 @@ class CapabilityIndex:
             if text in self._capabilities:
                 ranks.update(self._capabilities[text].ranks)
                 counts.update(list(self._capabilities[text].ranks))
-        return min(counts, key=lambda name: (-counts[name], ranks[name]), default=None)
+        most = max(counts.values(), default=0)
+        return min((name for name in counts if counts[name] == most), key=ranks.__getitem__, default=None)
 
     def search(self, text: str, limit: int | None = None) -> list[str]:
         """The names with a capability that contains *text*, the best first; see `CapabilityMixin.search`."""
@@ -328,8 +329,9 @@ class _SearchIndex:
         if limit == 0:
             return names
         whole = [bucket for bucket in self._buckets.get(words[0], ()) if bucket.words]
+        rest = "" if text == words[0] else text  # what the key doesn't say already
         for bucket in whole:
-            names = _joined(names, [bucket], text, limit)
+            names = _joined(names, [bucket], rest, limit)
             if limit is not None and len(names) >= limit:
                 return names[:limit]
         parts = [bucket for bucket in self._narrowest(text) if bucket not in whole]
@@ -400,8 +402,8 @@ def _earliest(buckets: list[_Bucket], text: str, limit: int | None) -> list[str]
     if limit is None or _size(buckets) <= 4 * limit:
         for bucket in buckets:
             for capability in bucket.ranks:
-                if text in capability.lower:
-                    found.update(capability.ranks)
+                if not text or text in capability.lower:
+                    found |= capability.ranks
         return _by_rank(found)
     last = _NEVER
     for bucket in buckets:
