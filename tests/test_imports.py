@@ -1,4 +1,4 @@
-"""What imports what: each module alone, the core nothing but the standard library, and the arrows of the architecture."""
+"""What imports what: each module alone, the core the standard library only, and the arrows of the architecture."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ before = set(sys.modules)
 import agentreg
 loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(*sorted(loaded - sys.stdlib_module_names - {"typing_extensions"}))
-print(*sorted(name for name in sys.modules if name.startswith(("agentreg.extensions.", "agentreg.cli", "agentreg.demo"))))
+beside = ("agentreg.extensions.", "agentreg.cli", "agentreg.demo")
+print(*sorted(name for name in sys.modules if name.startswith(beside)))
 """
     outcome = run_python(code)
 

@@ -172,7 +172,7 @@ def test_a_block_holds_for_every_thread() -> None:
         finally:
             seen.set()
 
-    _, names = run_threads(isolate, look)  # type: ignore[arg-type]
+    _, names = run_threads(isolate, look)
 
     assert names == ["inside"]
     assert AgentRegistry.names() == []
@@ -245,9 +245,9 @@ def test_the_state_of_extensions_is_swapped_and_closed_at_the_end_of_the_block()
     with isolated_registry():
         inner = AgentRegistry.extension_state("index", State)
         assert inner is not outer
-        assert not inner.closed
+        before = inner.closed
 
-    assert inner.closed
+    assert (before, inner.closed) == (False, True)
     assert not outer.closed
     assert AgentRegistry.extension_state("index", State) is outer
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import agentreg
-from agentreg import AgentPool, PoolExhaustedError, lending
+from agentreg import AgentPool, PoolExhaustedError, table
 from agentreg.testing import isolated_registry
 from tests.crew import Closing, turns
 from tests.watchdog import run_threads
@@ -153,7 +153,7 @@ def cut_in(act: Callable[[], object], intrude: Callable[[], object], line: int) 
 
     def on_line(frame: FrameType, event: str, arg: Any) -> Any:
         nonlocal left
-        if event == "line" and not lending.lock._is_owned():  # type: ignore[attr-defined]
+        if event == "line" and not table.lock._is_owned():  # type: ignore[attr-defined]
             left -= 1
             if left == 0:
                 run_threads(intrude, timeout=20)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agentreg import AgentPool, AgentRegistry, NameTakenError, PoolClosedError, PoolExhaustedError, lending
+from agentreg import AgentPool, AgentRegistry, NameTakenError, PoolClosedError, PoolExhaustedError, table
 from tests.crew import Closing, Echo, Owners, Plain, Running, Waiting, finish
 from tests.watchdog import run_in_fork, run_threads
 
@@ -259,7 +259,7 @@ def test_a_process_that_is_forked_in_the_middle_of_a_loan_has_a_pool_that_works(
     in_the_middle, forked = threading.Event(), threading.Event()
 
     def stay_there(frame: FrameType, event: str, arg: Any) -> Any:
-        if lending.lock._is_owned() and not in_the_middle.is_set():  # type: ignore[attr-defined]
+        if table.lock._is_owned() and not in_the_middle.is_set():  # type: ignore[attr-defined]
             in_the_middle.set()
             forked.wait(0.3)  # the fork should wait for this thread to be through
         return stay_there
@@ -284,7 +284,8 @@ def test_a_process_that_is_forked_in_the_middle_of_a_loan_has_a_pool_that_works(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_child_process_does_not_wait_for_a_member_that_a_thread_of_the_parent_was_asking() -> None:
+@pytest.mark.parametrize("ask_first", [True, False])
+def test_a_child_process_does_not_wait_for_a_member_that_a_thread_of_the_parent_was_asking(ask_first: bool) -> None:
     asked, answered = threading.Event(), threading.Event()
     asking: threading.Thread | None = None
 
@@ -294,9 +295,11 @@ def test_a_child_process_does_not_wait_for_a_member_that_a_thread_of_the_parent_
             return answered.wait(30) if threading.current_thread() is asking else True
 
     def in_the_child() -> None:
-        assert pool.acquire_instance("a", timeout=1) is pool.instances[0]
+        if ask_first:
+            assert pool.acquire_instance("a", timeout=1) is pool.instances[0]
         assert pool.release_instance("a") is True
         assert pool.get_available_count() == 1
+        assert pool.acquire_instance("b", timeout=1) is pool.instances[0]
 
     def ask() -> Any:
         nonlocal asking
