@@ -12,11 +12,11 @@ from typing import Any, ClassVar, TypeVar
 
 from typing_extensions import Self
 
-from agentreg import table as _table
 from agentreg.errors import AgentNotFoundError, NameTakenError, ReservedNameError
 from agentreg.events import CallFinished, RegistryEvent
 from agentreg.subscription import CallSubscription, Subscription, report, subscribe, tell
-from agentreg.table import Entry, Table, entries_of, lock, make_entry, unholdable
+from agentreg.table import AgentsView, Entry, Table, entries_of, install, lock, make_entry, now, unholdable
+from agentreg.table import get as find_agent
 
 __all__ = ["AgentRegistry"]
 
@@ -40,15 +40,15 @@ class _Revision:
 class _Agents:
     """``AgentRegistry._agents``: the current table's."""
 
-    def __get__(self, instance: object, owner: type | None = None) -> _table.AgentsView:
-        return _table.current.agents
+    def __get__(self, instance: object, owner: type | None = None) -> AgentsView:
+        return now.table.agents
 
 
 class _Pools:
     """``AgentRegistry._pools``: the current table's."""
 
     def __get__(self, instance: object, owner: type | None = None) -> dict[str, Any]:
-        return _table.current.pools
+        return now.table.pools
 
 
 class AgentRegistry:
@@ -122,7 +122,7 @@ class AgentRegistry:
 
         One look-up without a lock. Never raises and never returns the dead.
         """
-        return _table.get(name)
+        return find_agent(name)
 
     @staticmethod
     def require(name: str) -> Any:
@@ -131,7 +131,7 @@ class AgentRegistry:
         Raises:
             AgentNotFoundError: nobody has it; the error names the nearest.
         """
-        agent = _table.get(name)
+        agent = find_agent(name)
         if agent is None:
             raise AgentNotFoundError(name, _nearest(name))
         return agent
@@ -207,7 +207,7 @@ class AgentRegistry:
         members and other instances stay. Returns whether it was removed;
         safe in a ``__del__``.
         """
-        table = _table.current
+        table = now.table
         dropped = table.drop_agent(name, instance)
         if table.subscriptions:
             tell(table)
@@ -226,7 +226,7 @@ class AgentRegistry:
         The agents and pools themselves are left alone; listeners stay and
         hear of every name that went.
         """
-        table = _table.current
+        table = now.table
         released = table.clear()
         _tell(table)
         _close(released[1].values())
@@ -249,7 +249,7 @@ class AgentRegistry:
         members = [(_checked(f"{base}_{index}", "member name"), member) for index, member in enumerate(pool.instances)]
         for name in (base, *(name for name, _ in members)):
             _refuse_reserved(name)
-        table = _table.current
+        table = now.table
         entries = []
         for name, member in members:
             entry = make_entry(table, member)
@@ -277,12 +277,12 @@ class AgentRegistry:
     @staticmethod
     def get_pool(name: str) -> Any:
         """The pool under *name*, or None."""
-        return _table.current.pools.get(name)
+        return now.table.pools.get(name)
 
     @staticmethod
     def is_pool(name: str) -> bool:
         """Whether *name* is a pool's."""
-        return name in _table.current.pools
+        return name in now.table.pools
 
     @staticmethod
     def is_pool_instance(name: str) -> bool:
@@ -319,7 +319,7 @@ class AgentRegistry:
         table = settle()
         is_member = name in table.members
         if not is_member and name not in table.pools:
-            return _table.get(name)
+            return find_agent(name)
         if not branch_id:
             _log.error("a branch id is needed to acquire from %r", name)
             return None
@@ -346,28 +346,28 @@ class AgentRegistry:
     @staticmethod
     def get_pool_instance(member: str, branch_id: str) -> Any:
         """The member *member* if *branch_id* holds exactly it, else None."""
-        pool = _table.current.pools.get(settle().members.get(member, ""))
+        pool = now.table.pools.get(settle().members.get(member, ""))
         if pool is None:
             return None
         allocation = pool.allocated_instances.get(branch_id)
-        agent = _table.get(member)
+        agent = find_agent(member)
         return agent if allocation is not None and allocation.agent_instance is agent else None
 
     @staticmethod
     def get_instance_count(name: str) -> int:
         """How many members a pool has; 1 for an agent, 0 for an unknown name."""
-        pool = _table.current.pools.get(name)
+        pool = now.table.pools.get(name)
         if pool is not None:
             return int(pool.num_instances)
-        return int(_table.get(name) is not None)
+        return int(find_agent(name) is not None)
 
     @staticmethod
     def get_available_count(name: str) -> int:
         """How many members of a pool are free; 1 for an agent, 0 for an unknown name."""
-        pool = _table.current.pools.get(name)
+        pool = now.table.pools.get(name)
         if pool is not None:
             return int(pool.get_available_count())
-        return int(_table.get(name) is not None)
+        return int(find_agent(name) is not None)
 
     # -- the seam -----------------------------------------------------------
 
@@ -392,7 +392,7 @@ class AgentRegistry:
         >>> heard[0].name, heard[0].revision == subscription.revision + 1
         ('scout', True)
         """
-        return subscribe(getattr(_making, "table", None) or _table.current, listener)
+        return subscribe(getattr(_making, "table", None) or now.table, listener)
 
     @staticmethod
     def on_call(listener: Callable[[CallFinished], object]) -> CallSubscription:
@@ -400,7 +400,7 @@ class AgentRegistry:
 
         In the thread of the run's event loop. Nothing is timed while nobody listens.
         """
-        table = _table.current
+        table = now.table
         subscription = CallSubscription(table, listener)
         with lock:
             while True:
@@ -418,7 +418,7 @@ class AgentRegistry:
         lock. ``isolated_registry()`` puts it aside with everything else,
         and ``clear()`` drops it, calling its ``close()`` if it has one.
         """
-        table = _table.current
+        table = now.table
         state: T | None = table.extensions.get(key)
         if state is None and lock._is_owned():  # type: ignore[attr-defined]
             return _made_inside(table, key, factory)
@@ -432,7 +432,7 @@ class AgentRegistry:
 
 def enter(agent: object, name: str | None, prefix: str, capabilities: tuple[str, ...]) -> str:
     """``AgentRegistry.register``, with what the agent declares it can do."""
-    table = _table.current
+    table = now.table
     try:
         entry = Entry(agent, table.bury)
     except TypeError:
@@ -461,7 +461,7 @@ def enter(agent: object, name: str | None, prefix: str, capabilities: tuple[str,
 
 def withdraw(agent: object) -> bool:
     """Remove every registration of this very agent that is no pool member's; whether there was one."""
-    table = _table.current
+    table = now.table
     dropped = [table.drop_agent(entry.key, agent) for entry in entries_of(table, agent)]
     _tell(table)
     return any(dropped)
@@ -478,7 +478,7 @@ def set_name(member: Any, name: str) -> bool:
 
 def settle() -> Table:
     """The current table, swept, with every listener up to date."""
-    table = _table.current
+    table = now.table
     if table.gone:
         with lock:
             table.sweep()
@@ -508,7 +508,7 @@ def _made_inside(table: Table, key: Hashable, factory: Callable[[], T]) -> T:
 
 async def observed(name: str, call: Awaitable[T]) -> T:
     """Await *call*, and report it to who listens (``AgentRegistry.on_call``)."""
-    table = _table.current
+    table = now.table
     if not table.call_listeners:
         return await call
     ok = False
@@ -524,10 +524,10 @@ async def observed(name: str, call: Awaitable[T]) -> T:
 def isolate() -> Table:
     """Put an empty table in place of the current one; undo with `restore`."""
     with lock:
-        _table.current.reserved = AgentRegistry.reserved_names
-        table = Table(parent=_table.current)
+        now.table.reserved = AgentRegistry.reserved_names
+        table = Table(parent=now.table)
         AgentRegistry.reserved_names = table.reserved
-        _table.install(table)
+        install(table)
         return table
 
 
@@ -535,9 +535,9 @@ def restore(table: Table) -> None:
     """End the isolation that *table* is; inner ones that go on keep their place."""
     with lock:
         table.closed = True
-        while _table.current.closed and _table.current.parent is not None:
-            _table.install(_table.current.parent)
-            AgentRegistry.reserved_names = _table.current.reserved
+        while now.table.closed and now.table.parent is not None:
+            install(now.table.parent)
+            AgentRegistry.reserved_names = now.table.reserved
     _close(table.extensions.values())
 
 
@@ -551,7 +551,7 @@ def describe(holder: object) -> str:
 
 
 def _copy() -> tuple[dict[str, Any], dict[str, Any]]:
-    table = _table.current
+    table = now.table
     with lock:
         if table.gone:
             table.sweep()
@@ -610,7 +610,7 @@ def _nearest(name: object) -> list[str]:
 
 
 def _known_pool(name: str) -> Any:
-    pool = _table.current.pools.get(name)
+    pool = now.table.pools.get(name)
     if pool is None:
         _log.warning("no pool is registered under the name %r", name)
     return pool
@@ -657,4 +657,4 @@ if hasattr(os, "register_at_fork"):
 for _name, _member in list(vars(AgentRegistry).items()):
     if isinstance(_member, staticmethod) and _name != "__new__":
         setattr(AgentRegistry, _name, _member.__func__)
-AgentRegistry.get = staticmethod(_table.get).__func__  # type: ignore[method-assign]
+AgentRegistry.get = staticmethod(find_agent).__func__  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from threading import get_ident
 from types import TracebackType
 from typing import Any
 
@@ -193,7 +194,7 @@ def tell(table: Table, patient: bool = True) -> None:
     """Bring every listener up to the table's revision, as far as this thread may."""
     if lock._is_owned():  # type: ignore[attr-defined]  # inside an operation: it tells when it is through
         return
-    me = threading.get_ident()
+    me = get_ident()
     inside = me in _telling
     _telling.add(me)  # before any lock is taken: a finalizer that comes in between must not wait
     try:
@@ -233,7 +234,7 @@ def _trim(table: Table) -> None:
 
 def _forget_other_threads() -> None:
     # in a child process only the forking thread goes on: nobody else is telling anyone
-    me = threading.get_ident()
+    me = get_ident()
     _telling.intersection_update({me})
     for subscription in list(_alive):
         if subscription._teller != me:

@@ -1,6 +1,6 @@
 """The table: which agent is known by which name, at which revision.
 
-One `Table` is one state of the registry; `current` is the one in use, and
+One `Table` is one state of the registry; `now.table` is the one in use, and
 `isolated_registry()` swaps it. Everything that changes a table does so
 under `lock`, by three rules:
 
@@ -30,7 +30,7 @@ from agentreg.events import AgentRegistered, AgentUnregistered, PoolRegistered, 
 
 T = TypeVar("T")
 
-__all__ = ["Entry", "Table", "current", "get", "install", "lock"]
+__all__ = ["Entry", "Now", "Table", "get", "install", "lock", "now"]
 
 # (event class, name, class name, what its `reason` or `capabilities` is)
 Change = tuple[type[Any], str, str, Any]
@@ -408,7 +408,7 @@ class Table:
         global _find
         self.entries = entries
         self.agents.data = entries
-        if self is current:
+        if self is now.table:
             _find = find
 
 
@@ -445,8 +445,21 @@ def entries_of(table: Table, agent: object) -> list[Entry]:
     return [entry for entry in found if table.entries.get(entry.key) is entry]
 
 
-current = Table()
-_find: Callable[[Any], Entry | None] = current.entries.get
+class Now:
+    """Which table is the current one.
+
+    An object, so that nobody need hold this module: what is left of a module that somebody holds is
+    emptied when the interpreter shuts down, and finalizers that come later would find nothing.
+    """
+
+    __slots__ = ("table",)
+
+    def __init__(self) -> None:
+        self.table = Table()
+
+
+now = Now()
+_find: Callable[[Any], Entry | None] = now.table.entries.get
 
 
 def get(name: Any) -> Any:
@@ -457,9 +470,9 @@ def get(name: Any) -> Any:
 
 def install(table: Table) -> None:
     """Make *table* the current one; called under the lock."""
-    global current, _find
+    global _find
     find = table.entries.get
-    current = table
+    now.table = table
     _find = find
 
 

@@ -279,7 +279,7 @@ class RegistryMachine(RuleBasedStateMachine):
         assert [event.revision for event in heard] == list(range(1, model.revision + 1))
         mirror.check()
         assert mirror.resyncs == 0
-        assert len(table.current.log) == 0
+        assert len(table.now.table.log) == 0
         entered = sum(isinstance(event, AgentRegistered) for event in heard)
         left = sum(isinstance(event, AgentUnregistered) for event in heard)
         assert entered - left == len(model.agents)

@@ -458,7 +458,7 @@ def test_no_change_is_kept_once_everybody_has_heard_it() -> None:
     for agent in agents:
         AgentRegistry.register(agent)
 
-    assert len(table.current.log) == 0
+    assert len(table.now.table.log) == 0
 
 
 def test_no_change_is_kept_while_nobody_listens() -> None:
@@ -468,7 +468,7 @@ def test_no_change_is_kept_while_nobody_listens() -> None:
         AgentRegistry.register(agent)
     AgentRegistry.clear()
 
-    assert len(table.current.log) == 0
+    assert len(table.now.table.log) == 0
 
 
 # -- several listeners ------------------------------------------------------
@@ -815,7 +815,7 @@ def test_subscribing_while_others_register_gives_a_listing_without_a_hole_behind
 
     run_threads(come_and_go, *[churn] * 3)
 
-    assert len(table.current.log) == 0
+    assert len(table.now.table.log) == 0
 
 
 # -- falling behind ---------------------------------------------------------
@@ -844,7 +844,7 @@ def test_a_listener_that_falls_too_far_behind_is_resynchronised(monkeypatch: pyt
         inside.wait(30)
         for agent in agents:
             AgentRegistry.register(agent)
-            log.append(len(table.current.log))
+            log.append(len(table.now.table.log))
         AgentRegistry.register_pool(Pool("pool", Probe()))
         go_on.set()
 

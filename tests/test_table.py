@@ -278,7 +278,7 @@ TABLES = ("entries", "pools", "rosters", "members", "capabilities", "log", "exte
 
 
 def sizes() -> dict[str, int]:
-    return {name: sys.getsizeof(getattr(table.current, name)) for name in TABLES}
+    return {name: sys.getsizeof(getattr(table.now.table, name)) for name in TABLES}
 
 
 def pass_through_collected(count: int) -> None:
@@ -362,7 +362,7 @@ def test_a_registry_that_has_seen_many_is_as_small_as_a_fresh_one(
 
     # holes of a thousand entries may wait to be closed, those of twenty thousand may not
     assert {name: size for name, size in sizes().items() if size > fresh[name] + 80_000} == {}
-    now = table.current
+    now = table.now.table
     assert (len(now.entries), len(now.gone), len(now.log), len(now.members), len(now.capabilities)) == (10, 0, 0, 0, 0)
     assert (len(now.pools), len(now.rosters)) == (0, 0)
     assert AgentRegistry.count() == 10
@@ -378,4 +378,4 @@ def test_a_hundred_thousand_short_lived_agents_leave_nothing() -> None:
 
     assert {name: size for name, size in sizes().items() if size > fresh[name] + 200} == {}
     assert AgentRegistry.all() == {"keep": keep}
-    assert len(table.current.gone) == 0
+    assert len(table.now.table.gone) == 0

@@ -156,7 +156,7 @@ class Scene:
         known |= {id(member): f"{pool.base_name} {i}" for pool in self.pools for i, member in enumerate(pool.instances)}
         there = sorted(known[id(agent)] for agent in AgentRegistry.all().values())
         members = sum(AgentRegistry.is_pool_instance(name) for name in AgentRegistry.names())
-        listeners = len(table.current.subscriptions), len(table.current.call_listeners)
+        listeners = len(table.now.table.subscriptions), len(table.now.table.call_listeners)
         return there, sorted(AgentRegistry._pools), members, listeners, AgentRegistry.revision - self.start
 
     def check(self) -> None:
@@ -166,12 +166,12 @@ class Scene:
         assert AgentRegistry.get("newcomer") is agent
         assert AgentRegistry.unregister_if_same("newcomer", agent) is True
         for mirror in self.mirrors:
-            if mirror.subscription in table.current.subscriptions:
+            if mirror.subscription in table.now.table.subscriptions:
                 mirror.check()
             assert (mirror.faults, mirror.resyncs) == ([], 0)
-        assert all(each.heard == AgentRegistry.revision for each in table.current.subscriptions)
+        assert all(each.heard == AgentRegistry.revision for each in table.now.table.subscriptions)
         assert all(AgentRegistry.get(name) is agent for name, agent in AgentRegistry.all().items())
-        assert len(table.current.log) == 0
+        assert len(table.now.table.log) == 0
 
 
 ACTS = [

@@ -115,7 +115,7 @@ class Scene:
             assert mirror.faults == []
             assert mirror.resyncs == 0
             mirror.subscription.close()
-        assert len(table.current.log) == 0
+        assert len(table.now.table.log) == 0
         agents = AgentRegistry.all()
         AgentRegistry.clear()
         for name, agent in agents.items():

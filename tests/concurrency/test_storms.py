@@ -323,7 +323,7 @@ def test_a_dict_kept_by_a_listener_equals_all_after_the_next_read_whatever_eight
     assert mirror.resyncs == second.resyncs == 0
     mirror.check()
     second.check()
-    assert len(table.current.log) == 0
+    assert len(table.now.table.log) == 0
     del actors
     gc.collect()
     AgentRegistry.clear()

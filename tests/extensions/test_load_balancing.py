@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentreg import AgentPool, AgentRegistry, BaseAgent
+from agentreg.extensions import capabilities, load_balancing
 from agentreg.extensions.capabilities import CapabilityMixin
 from agentreg.extensions.load_balancing import (
     BestMatch,
@@ -26,6 +29,7 @@ from agentreg.extensions.load_balancing import (
     RoundRobin,
     Snapshot,
 )
+from agentreg.subscription import BACKLOG
 from agentreg.testing import isolated_registry
 
 
@@ -619,3 +623,38 @@ def in_child() -> int:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("module", [capabilities, load_balancing], ids=["capabilities", "load balancing"])
+def test_who_fell_too_far_behind_starts_again_from_the_listing(module: ModuleType) -> None:
+    """A listener that stands still, while another one hears of so much that the first is given up."""
+    agents = {name: Worker(name, capabilities=["code"]) for name in ("stays", "goes")}
+    MyRegistry.register_capability("ghost", "code")
+    MyRegistry.start_task("stays")
+    MyRegistry.start_task("goes")
+    standing, go_on = threading.Event(), threading.Event()
+
+    def stand_still(frame: FrameType, event: str, argument: object) -> None:
+        if frame.f_code.co_filename == module.__file__ and frame.f_code.co_name == "_hear":
+            sys.settrace(None)
+            standing.set()
+            assert go_on.wait(60)
+
+    def fall_behind() -> None:
+        sys.settrace(stand_still)
+        agents["latest"] = Worker("latest", capabilities=["code"])
+
+    thread = threading.Thread(target=fall_behind)
+    with AgentRegistry.subscribe(lambda event: None):
+        thread.start()
+        assert standing.wait(60)
+        del agents["goes"]
+        for _ in range(BACKLOG // 2 + 1):
+            registered("flickering")
+        go_on.set()
+        thread.join(60)
+
+    assert sorted(MyRegistry.find_by_capability("code")) == ["ghost", "latest", "stays"]
+    assert active() == {"stays": 1}
+    assert LoadBalancedRegistry.pick(BestMatch("code")) == "latest"
+    assert LoadBalancedRegistry.get_statistics()["total_invocations"] == 2
