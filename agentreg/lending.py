@@ -52,6 +52,10 @@ class InstanceAllocation:
     claims: int = field(default=1, repr=False)  # requests that count on it; the last one that gives up ends it
     watchers: list[Callable[[], object]] = field(default_factory=list, repr=False)  # wait to see it confirmed
 
+    def is_being_confirmed(self) -> bool:
+        """Whether a thread of this process is asking the member; a fork may have left one behind."""
+        return self.confirmer is not None and self.confirmer[0] == os.getpid()
+
 
 class Waiter:
     """One request at a desk.
@@ -143,7 +147,7 @@ class Desk:
             me = os.getpid(), threading.get_ident()
             if loan.confirmed or loan.confirmer == me:
                 return "have"
-            if loan.confirmer is None or loan.confirmer[0] != me[0]:  # a fork left that thread behind
+            if not loan.is_being_confirmed():
                 loan.confirmer = me
                 return "confirm"
             if watch is not None:

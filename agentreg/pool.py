@@ -199,7 +199,7 @@ class AgentPool:
                 self.total_releases += 1
         if loan.confirmed:
             self._take_back(loan)
-        elif loan.confirmer is None:  # else whoever is asking the member finds that the loan has ended
+        elif not loan.is_being_confirmed():  # else whoever is asking the member finds that the loan has ended
             self._desk.shelve(loan.instance_id, used=False)
         return True
 
