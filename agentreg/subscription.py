@@ -58,6 +58,7 @@ class Subscription:
         self._turn = threading.Lock()
         self._teller: int | None = None
         self._overdue = False
+        self._more = False
         self.closed = False
         self.revision = self.heard = 0
         self.listing: dict[str, str] = {}
@@ -85,22 +86,27 @@ class Subscription:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _behind(self) -> bool:
-        return self.heard < self._table.revision and not self.closed
-
-    def _catch_up(self, me: int, patient: bool) -> None:
-        while self._behind():
-            if self._teller == me:
-                return
-            if not self._turn.acquire(False) and not (patient and self._wait()):
+    def _catch_up(self, me: int, patient: bool, goal: int) -> None:
+        while self.heard < goal and not self.closed:
+            if not self._take_turn(me, patient):
                 return
             self._teller = me
             try:
-                self._drain()
+                self._drain(goal)
             finally:
                 self._teller = None
                 self._overdue = False
                 self._turn.release()
+            if self._more:
+                self._more = False
+                goal = self._table.revision
+
+    def _take_turn(self, me: int, patient: bool) -> bool:
+        inside = self._teller == me  # the listener's own call
+        if not inside and (self._turn.acquire(False) or (patient and self._wait())):
+            return True
+        self._more = True  # for whoever is telling: it goes on with what is left here, once it is through
+        return not inside and self._turn.acquire(False)
 
     def _wait(self) -> bool:
         if self._overdue:
@@ -111,8 +117,8 @@ class Subscription:
         _log.warning("the listener %r has not returned for %s s; going on without it", self._listener, PATIENCE)
         return False
 
-    def _drain(self) -> None:
-        while self._behind():
+    def _drain(self, goal: int) -> None:
+        while self.heard < goal and not self.closed:
             revision = self.heard + 1
             event = self._event(revision)
             if event is None:
@@ -199,7 +205,7 @@ def tell(table: Table, patient: bool = True) -> None:
     _telling.add(me)  # before any lock is taken: a finalizer that comes in between must not wait
     try:
         for subscription in table.subscriptions:
-            subscription._catch_up(me, patient and not inside)
+            subscription._catch_up(me, patient and not inside, table.revision)
         if table.log:
             _trim(table)
     finally:

@@ -260,7 +260,7 @@ class Curious(logging.Handler):
         self.messages.append(record.getMessage())
         use_the_registry()
 
-    def createLock(self) -> None:  # noqa: N802
+    def createLock(self) -> None:
         # logging's own lock around a handler would keep the other thread out
         self.lock = Open()  # type: ignore[assignment]
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.watchdog import run_python
 
-AGENT = """
+AGENT = '''
 import atexit, builtins, gc, logging, os, sys, threading, weakref
 from agentreg import AgentPool, AgentRegistry, BaseAgent, Orchestra
 from agentreg.testing import isolated_registry
@@ -28,7 +28,20 @@ class Farewell:
         registry.register(self, self.name + " again")
         registry.unregister_if_same(self.name + " again", self)
         write(1, b"farewell ")
-"""
+
+class Leaving:
+    """Says no more than what every finalizer may say, however late."""
+
+    def __init__(self, name, cyclic=False):
+        self.name = name
+        self.cycle = self if cyclic else None
+        AgentRegistry.register(self, name)
+
+    def __del__(self, registry=AgentRegistry):
+        registry.unregister_if_same(self.name, self)
+        registry.unregister_instance(self)
+        registry.get(self.name)
+'''
 
 ENDINGS = {
     "in a module": "agent = Farewell('a')",
@@ -36,7 +49,8 @@ ENDINGS = {
     "in a cycle of a module": "agent = Farewell('a', cyclic=True)",
     "in builtins": "builtins.agent = Farewell('a')",
     "in a cycle of builtins": "builtins.agent = Farewell('a', cyclic=True)",
-    "in another module": "logging.agent = Farewell('a')",
+    "in another module": "logging.agent = Leaving('a')",
+    "in a cycle of another module": "logging.agent = Leaving('a', cyclic=True)",
     "in a function's default": "def keep(agent=Farewell('a')): ...",
     "in a thread's own store": "local = threading.local(); local.agent = Farewell('a')",
     "at exit": "agent = Farewell('a'); atexit.register(lambda: AgentRegistry.register(agent, 'b'))",
@@ -92,7 +106,7 @@ def storm():
         AgentRegistry.unregister_if_same(AgentRegistry.register(agent), agent)
         AgentRegistry.all()
         started.set()
-agents = [Farewell(f"agent {n}", cyclic=n % 2) for n in range(50)]
+agents = [Leaving(f"agent {n}", cyclic=n % 2) for n in range(50)]
 AgentRegistry.subscribe(lambda event: None)
 for _ in range(3):
     threading.Thread(target=storm, daemon=True).start()
