@@ -315,6 +315,69 @@ def test_a_waiting_branch_that_is_served_elsewhere_is_served_here_too() -> None:
     assert finish(ask_twice()) is member
 
 
+def test_a_branch_whose_member_is_given_back_before_it_knows_of_it_asks_again() -> None:
+    pool = AgentPool(Echo, 1, name="pool")
+    member = pool.acquire_instance("a")
+
+    async def play() -> Any:
+        waiting = asyncio.create_task(pool.acquire_instance_async("b"))
+        await turns()
+        pool.release_instance("a")
+        assert pool.release_instance("b") is True
+        assert pool.get_available_count() == 1
+        return await waiting
+
+    assert finish(play()) is member
+    assert pool.get_instance_for_branch("b") is member
+    statistics = pool.get_statistics()
+    assert (statistics["total_allocations"], statistics["total_releases"]) == (2, 1)
+
+
+def test_a_branch_whose_member_is_given_back_before_it_knows_of_it_has_lost_its_turn() -> None:
+    pool = AgentPool(Echo, 1, name="pool")
+    member = pool.acquire_instance("a")
+
+    async def play() -> list[Any]:
+        tasks = [asyncio.create_task(pool.acquire_instance_async(branch)) for branch in "bc"]
+        await turns()
+        pool.release_instance("a")
+        pool.release_instance("b")
+        served = [await tasks[1]]
+        pool.release_instance("c")
+        return [*served, await tasks[0]]
+
+    assert finish(play()) == [member, member]
+
+
+class Slowing(AgentPool):
+    """A pool on whose clock an hour passes between any two looks."""
+
+    hours = 0
+
+    @staticmethod
+    def clock() -> float:
+        Slowing.hours += 1
+        return 3600.0 * Slowing.hours
+
+
+def test_a_thread_whose_time_is_over_before_it_could_wait_does_not_wait() -> None:
+    pool = Slowing(Echo, 1, name="pool")
+    pool.acquire_instance("a")
+
+    with pytest.raises(PoolExhaustedError):
+        elsewhere(lambda: pool.acquire_instance("b", timeout=3000))
+
+
+def test_a_task_whose_time_is_over_before_it_could_wait_does_not_wait() -> None:
+    pool = Slowing(Echo, 1, name="pool")
+    pool.acquire_instance("a")
+
+    async def wait(loop: JumpingLoop) -> tuple[Any, float]:
+        return await pool.acquire_instance_async("b", timeout=3000), loop.now
+
+    assert jump(wait) == (None, 0.0)
+
+
 # -- giving up --------------------------------------------------------------
 
 

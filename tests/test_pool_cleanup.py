@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -272,21 +274,37 @@ def test_two_clean_ups_at_once_clean_every_member_once() -> None:
 def test_a_clean_up_that_is_cancelled_leaves_the_registry_all_the_same() -> None:
     class Endless(Closing):
         async def cleanup(self) -> None:
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.append(self.name)
 
+    stopped: list[str] = []
     pool = AgentPool(Endless, 2, name="pool")
     AgentRegistry.register_pool(pool)
 
-    async def cancelled() -> None:
+    async def cancelled() -> list[str]:
         cleaning = asyncio.create_task(pool.cleanup())
         await turns()
         cleaning.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cleaning
+        await turns()
+        return sorted(stopped)
 
-    finish(cancelled())
-
+    assert finish(cancelled()) == ["pool_0", "pool_1"]
     assert AgentRegistry.all_with_pools() == {}
+
+
+def test_a_cleaned_up_pool_that_is_kept_does_not_keep_its_members() -> None:
+    pool = AgentPool(Closing, 2, name="pool")
+    ghosts = [weakref.ref(member) for member in pool.instances]
+
+    finish(pool.cleanup())
+    gc.collect()
+
+    assert [ghost() for ghost in ghosts] == [None, None]
+    assert len(pool) == 2
 
 
 def test_nothing_is_lent_while_the_members_are_being_cleaned_up() -> None:

@@ -252,6 +252,7 @@ def test_a_finalizer_that_runs_in_between_may_use_the_pool_too(act: Act, speak: 
 @pytest.mark.usefixtures("light_collector", "eager_collector")
 def test_with_the_collector_at_every_allocation_finalizers_give_back_in_every_thread() -> None:
     pool = AgentPool(Closing, 3, name="pool")
+    rounds = 100 if EXACT else 5  # without the lock of the interpreter, a collection stops every thread
 
     class Forgetful:
         """Holds a member, and gives it back only when it is collected."""
@@ -272,7 +273,7 @@ def test_with_the_collector_at_every_allocation_finalizers_give_back_in_every_th
                 pass
 
     def forget(thread: int) -> None:
-        for number in range(100):
+        for number in range(rounds):
             Forgetful(f"{thread}.{number}")
             gc.collect()
 
@@ -281,4 +282,4 @@ def test_with_the_collector_at_every_allocation_finalizers_give_back_in_every_th
 
     statistics = pool.get_statistics()
     assert pool.available_instances == {0, 1, 2}
-    assert statistics["total_allocations"] == statistics["total_releases"] >= 400
+    assert statistics["total_allocations"] == statistics["total_releases"] >= 4 * rounds
