@@ -437,7 +437,7 @@ def test_what_makes_no_sense_is_refused_with_what_came_and_what_was_expected(
 
 
 class Naive:
-    """The contract, word by word."""
+    """What `search` promises, word by word."""
 
     def __init__(self) -> None:
         self.held: dict[str, list[str]] = {}

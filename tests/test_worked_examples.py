@@ -1,4 +1,4 @@
-"""The examples of the document that this project began with, with a model that needs no network."""
+"""Programs as people write them, with a model that needs no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples of the document that this project began with: those that extend the registry."""
+"""Registries as people extend them."""
 
 from __future__ import annotations
 
