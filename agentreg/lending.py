@@ -52,10 +52,6 @@ class InstanceAllocation:
     claims: int = field(default=1, repr=False)  # requests that count on it; the last one that gives up ends it
     watchers: list[Callable[[], object]] = field(default_factory=list, repr=False)  # wait to see it confirmed
 
-    def is_being_confirmed(self) -> bool:
-        """Whether a thread of this process is asking the member; a fork may have left one behind."""
-        return self.confirmer is not None and self.confirmer[0] == os.getpid()
-
 
 class Waiter:
     """One request at a desk.
@@ -147,7 +143,7 @@ class Desk:
             me = os.getpid(), threading.get_ident()
             if loan.confirmed or loan.confirmer == me:
                 return "have"
-            if not loan.is_being_confirmed():
+            if not being_confirmed(loan):
                 loan.confirmer = me
                 return "confirm"
             if watch is not None:
@@ -260,6 +256,11 @@ class Desk:
                     waiter.wake()
             except RuntimeError:  # its event loop is closed: nobody will come for it
                 self.abandon(waiter)
+
+
+def being_confirmed(loan: InstanceAllocation) -> bool:
+    """Whether a thread of this process is asking the member; a fork may have left one behind."""
+    return loan.confirmer is not None and loan.confirmer[0] == os.getpid()
 
 
 def thread_gate() -> tuple[threading.Lock, Callable[[], object]]:

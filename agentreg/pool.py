@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from agentreg.agent import BaseAgent, MemberToBe, member_to_be, settled_call
 from agentreg.errors import PoolClosedError, PoolExhaustedError
-from agentreg.lending import Desk, InstanceAllocation, loop_gate, thread_gate, wait_at
+from agentreg.lending import Desk, InstanceAllocation, being_confirmed, loop_gate, thread_gate, wait_at
 from agentreg.registry import AgentRegistry, set_name, withdraw
 from agentreg.table import lock
 
@@ -199,7 +199,7 @@ class AgentPool:
                 self.total_releases += 1
         if loan.confirmed:
             self._take_back(loan)
-        elif not loan.is_being_confirmed():  # else whoever is asking the member finds that the loan has ended
+        elif not being_confirmed(loan):  # else whoever is asking the member finds that the loan has ended
             self._desk.shelve(loan.instance_id, used=False)
         return True
 
