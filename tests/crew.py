@@ -233,14 +233,18 @@ class Running(threading.Thread, Generic[T]):
 
 
 class Waiting(Running[T]):
-    """The same for a function that is about to wait: made once its thread stands at a closed gate."""
+    """The same for a function that is about to wait: made once its thread stands at a closed gate.
 
-    def __init__(self, function: Callable[[], T]) -> None:
+    Unless it *may_wait*, standing there is a failure.
+    """
+
+    def __init__(self, function: Callable[[], T], may_wait: bool = True) -> None:
         self._waits = False
         self._decided = threading.Event()
         super().__init__(function)
         assert self._decided.wait(WATCHDOG), "it hangs before it waits"
-        assert self._waits, "it did not wait"
+        assert self._waits or not may_wait, "it did not wait"
+        assert may_wait or not self._waits, "it waits"
 
     def run(self) -> None:
         sys.setprofile(self._watch)

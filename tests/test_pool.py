@@ -237,7 +237,7 @@ def test_what_a_member_raises_comes_out_unchanged_and_the_others_are_undone() ->
     assert type(kept.value) is LookupError
 
 
-def test_members_that_are_undone_are_cleaned_up_where_that_needs_no_loop() -> None:
+def test_members_that_are_undone_are_cleaned_up_where_that_needs_no_loop(caplog: pytest.LogCaptureFixture) -> None:
     closed: list[str] = []
 
     class Closable(Echo):
@@ -248,12 +248,14 @@ def test_members_that_are_undone_are_cleaned_up_where_that_needs_no_loop() -> No
 
         def cleanup(self) -> Any:
             closed.append(self.name)
-            raise OSError("it is logged, and the next is cleaned up")
+            raise OSError("stuck")
 
     with pytest.raises(LookupError):
         AgentPool(Closable, 3, name="pool")
 
     assert closed == ["pool_0", "pool_1"]
+    assert "the clean-up of Closable failed" in caplog.text
+    assert "stuck" in caplog.text
 
 
 def test_a_pool_whose_member_has_a_taken_name_is_undone() -> None:

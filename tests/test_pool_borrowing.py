@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import itertools
 import math
@@ -121,12 +122,10 @@ def test_without_a_time_out_an_exhausted_pool_raises_at_once() -> None:
     pool = AgentPool(Echo, 1, name="pool")
     pool.acquire_instance("a")
 
-    with pytest.raises(PoolExhaustedError):
-        pool.acquire_instance("b")
-    with pytest.raises(PoolExhaustedError):
-        pool.acquire_instance("b", timeout=0)
-    with pytest.raises(PoolExhaustedError):
-        pool.acquire_instance("b", timeout=-1)
+    for patience in ({}, {"timeout": None}, {"timeout": 0}, {"timeout": -1}):
+        asking = Waiting(functools.partial(pool.acquire_instance, "b", **patience), may_wait=False)
+        with pytest.raises(PoolExhaustedError):
+            asking.result()
 
 
 def test_after_the_time_an_exhausted_pool_raises() -> None:

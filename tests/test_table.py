@@ -379,3 +379,14 @@ def test_a_hundred_thousand_short_lived_agents_leave_nothing() -> None:
     assert {name: size for name, size in sizes().items() if size > fresh[name] + 200} == {}
     assert AgentRegistry.all() == {"keep": keep}
     assert len(table.now.table.gone) == 0
+
+
+def test_reading_all_closes_the_holes_that_agents_have_left() -> None:
+    keep = Probe()
+    AgentRegistry.register(keep, "keep")
+    fresh = sizes()
+    pass_through_unregistered(600)
+
+    AgentRegistry.all()
+
+    assert sizes()["entries"] <= fresh["entries"] + 200

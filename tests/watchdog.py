@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
@@ -70,6 +71,7 @@ def run_in_fork(function: Callable[[], object], timeout: float = 30.0) -> None:
     if child == 0:
         status = 1
         try:
+            faulthandler.dump_traceback_later(timeout * 0.9, file=writer)
             function()
             status = 0
         except BaseException:
@@ -82,7 +84,7 @@ def run_in_fork(function: Callable[[], object], timeout: float = 30.0) -> None:
         while select.select([reader], [], [], timeout)[0] and (piece := os.read(reader, 65536)):
             complaint += piece
         if not select.select([reader], [], [], 0)[0]:
-            complaint = b"it hangs"
+            complaint = b"it hangs: " + complaint
             os.kill(child, signal.SIGKILL)
     finally:
         os.close(reader)

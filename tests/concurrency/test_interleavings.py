@@ -216,6 +216,22 @@ def test_isolating_in_between_loses_nothing(intrude: Callable[[Scene, str], None
             scene.check()
 
 
+def test_a_farewell_into_which_a_successor_cuts_does_not_remove_it() -> None:
+    place = 0
+    reached = True
+    while reached:
+        place += 1
+        with isolated_registry():
+            old, new = Probe(), Probe()
+            AgentRegistry.register(old, "throne")
+            reached = cut_in(
+                lambda: AgentRegistry.unregister_if_same("throne", old),
+                lambda: AgentRegistry._agents.__setitem__("throne", new),
+                place,
+            )
+            assert not reached or AgentRegistry.get("throne") is new
+
+
 def test_an_agent_that_dies_in_between_is_never_returned_dead() -> None:
     place = 0
     reached = True
