@@ -522,6 +522,7 @@ def test_a_reader_that_stops_reading_is_no_error_with_a_traceback(project: Path,
 def test_ctrl_c_in_the_middle_ends_with_130_and_leaves_nothing(project: Path, temporary_folder: Path) -> None:
     program = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in a shell's background job
         "from agentreg.demo import crew\n"
         "once, measure = [True], crew.measure\n"
         "def interrupt(file, path):\n"

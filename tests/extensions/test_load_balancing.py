@@ -588,6 +588,7 @@ def test_agents_that_came_and_went_leave_no_trace() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a child can't wait for the lock of a tracer's other thread")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_process_goes_on_counting_whatever_other_threads_were_doing() -> None:
     agents = registered("ann", "bob")
