@@ -8,7 +8,8 @@ DEMO := .venv/demo-$(VERSION)
 DOCS := .venv/docs-$(VERSION)
 MUTATION := .venv/mutation-$(VERSION)
 
-.PHONY: help demo test lint test-all test-wheel test-frameworks bench coverage mutation docs clean dev
+.PHONY: help demo test test-faults lint test-all test-wheel test-frameworks bench bench-coordination bench-definitions \
+	coverage mutation docs clean dev engines
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,18 +18,21 @@ demo: ## see it work: a crew of agents reads a folder of Python (ARGS=path)
 	@scripts/venv.sh $(DEMO) $(PYTHON) -e '.[cli]'
 	$(DEMO)/bin/agentreg demo $(ARGS)
 
-test: dev ## run the tests (ARGS="-k pool -x")
+test: dev engines ## run the tests (ARGS="-k pool -x")
 	$(DEV)/bin/pytest -n auto $(ARGS)
+
+test-faults: dev engines ## run the long forms of the fault tests (an hour)
+	AGENTREG_LONG=1 $(DEV)/bin/pytest -n auto --timeout 3600 tests/extensions/coordination tests/extensions/definitions $(ARGS)
 
 lint: dev ## check style, formatting and types
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy
 
-test-all: ## run the tests on every supported interpreter that is found
+test-all: engines ## run the tests on every supported interpreter that is found
 	@scripts/test_all.sh $(ARGS)
 
-test-wheel: dev ## build the wheel and run the tests against it, away from the source
+test-wheel: dev engines ## build the wheel and run the tests against it, away from the source
 	@scripts/test_wheel.sh $(DEV) $(PYTHON) $(ARGS)
 
 test-frameworks: ## try real agents of other frameworks (1.2 GB of packages)
@@ -37,7 +41,13 @@ test-frameworks: ## try real agents of other frameworks (1.2 GB of packages)
 bench: ## print the benchmark figures (needs Python 3.12 or later)
 	@scripts/bench.sh $(ARGS)
 
-coverage: dev ## measure branch coverage; the core must reach its threshold
+bench-coordination: engines ## print the figures of the directory and its stores
+	@scripts/bench.sh coordination $(ARGS)
+
+bench-definitions: ## print the figures of reading definitions
+	@scripts/bench.sh definitions $(ARGS)
+
+coverage: dev engines ## measure branch coverage; the core must reach its threshold
 	$(DEV)/bin/coverage erase
 	$(DEV)/bin/coverage run -m pytest -n auto $(ARGS)
 	$(DEV)/bin/coverage combine --quiet
@@ -57,6 +67,9 @@ docs: ## build the documentation into site/
 clean: ## remove everything the other targets made
 	rm -rf .venv .coverage* build dist htmlcov site mutants .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+engines:
+	@scripts/engines.sh
 
 dev:
 	@scripts/venv.sh $(DEV) $(PYTHON) -e '.[dev]'

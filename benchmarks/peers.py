@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-__all__ = ["answer", "emptied", "kaizen", "marsys", "marsys_pool", "pykka_references"]
+__all__ = ["answer", "emptied", "kaizen", "kaizen_module", "marsys", "marsys_pool", "pykka_references"]
 
 
 def marsys() -> Any:
@@ -48,8 +48,13 @@ def kaizen() -> Any:
     Without its events: nobody takes them out of their queue here, and the
     thousandth registration would wait for ever.
     """
-    module = importlib.import_module("kaizen.orchestration.registry")
+    module = kaizen_module()
     return module.AgentRegistry(module.AgentRegistryConfig(enable_event_broadcasting=False))
+
+
+def kaizen_module() -> Any:
+    """kailash-kaizen's module of the registry."""
+    return importlib.import_module("kaizen.orchestration.registry")
 
 
 def answer(call: Coroutine[Any, Any, Any]) -> Any:

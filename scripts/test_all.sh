@@ -12,7 +12,7 @@ for version in $versions; do
         echo "== python$version"
         environment=.venv/test-$version
         start=$SECONDS
-        if scripts/venv.sh "$environment" "$python" -e '.[cli,test]' && "$environment/bin/pytest" -n auto "$@"; then
+        if scripts/venv.sh "$environment" "$python" -e '.[all,test]' && "$environment/bin/pytest" -n auto "$@"; then
             result="passed"
         else
             result="FAILED" status=1

@@ -32,5 +32,5 @@ PYTHON
 ../env/bin/python -m agentreg --help >/dev/null
 echo "$(basename "$wheel") works alone; now the tests"
 
-../env/bin/python -m pip install -qq --disable-pip-version-check --prefer-binary "${wheel}[cli,test]"
+../env/bin/python -m pip install -qq --disable-pip-version-check --prefer-binary "${wheel}[all,test]"
 ../env/bin/pytest -n auto "$@"

@@ -122,6 +122,10 @@ class CapabilityIndex:
         """The names that are entered, in the order of ranks."""
         return list(self._ranks)
 
+    def rank(self, name: str) -> int:
+        """The rank of a name that is entered; KeyError for any other."""
+        return self._ranks[name]
+
     def capabilities(self) -> list[str]:
         """Every capability that some name has."""
         return list(self._capabilities)
