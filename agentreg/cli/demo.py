@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from agentreg.cli.errors import DONE, CommandError, UsageError
 
 if TYPE_CHECKING:
-    from agentreg.demo.views import View
+    from agentreg.demo.outcome import Outcome
+    from agentreg.demo.processes.outcome import Outcome as RuntimesOutcome
+    from agentreg.demo.processes.views import RuntimesView
 
 __all__ = ["add_commands"]
 
@@ -20,11 +22,17 @@ Watch a registry, a pool and an orchestra at work. A crew of agents reads a fold
 them, a pool of analysts reads them side by side, a reviewer that is found by what it can do picks the worst places,
 and a reporter writes a Markdown report. Half way the registry is saved to a file and an agent is restored from it; at
 the end the registry is empty again. It needs no service, no network and no model, and changes nothing in the folder.
+
+With --processes, agents in several processes share the work over one directory, and one of the processes is killed in
+the middle: the others notice within a second, and do what it had begun.
 """
 
 EPILOG = """\
-exit codes: 0 done, 1 the crew failed, 2 the path or an option is no good, 130 interrupted
+exit codes: 0 done, 1 the agents failed or the backend gives no answer, 2 the path or an option is no good, 130
+interrupted
 """
+
+RUNTIMES = 3  # where only a backend is given
 
 
 def add_commands(commands: Any) -> None:
@@ -42,12 +50,27 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--report", metavar="FILE", help="where to write the report (default: a new temporary folder)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document, and nothing else")
     parser.add_argument(
-        "--analysts", type=_between(1, 64), default=4, metavar="N", help="agents in the pool, 1 to 64 (default: 4)"
+        "--analysts",
+        type=_between(1, 64),
+        metavar="N",
+        help="agents in the pool, 1 to 64 (default: 4), or analysts in each process (default: 2)",
     )
     parser.add_argument(
         "--limit", type=_between(1, 100_000), default=2000, metavar="N", help="read at most N files (default: 2000)"
     )
     parser.add_argument("--fast", action="store_true", help="don't slow down for the eye; only a terminal is slow")
+    parser.add_argument(
+        "--processes",
+        type=_between(2, 8),
+        metavar="N",
+        help="run N runtimes, 2 to 8, in processes that share a directory",
+    )
+    parser.add_argument(
+        "--backend",
+        metavar="URL",
+        help=f"their directory: sqlite:///path/to/file.db, redis://host:port/db, ... (default: a temporary SQLite "
+        f"file); without --processes, {RUNTIMES} share it",
+    )
     parser.set_defaults(run=run, prog=parser.prog)
 
 
@@ -55,19 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Check the arguments, run the demo and show it."""
     import json
 
-    from agentreg.demo.stage import Assignment, DemoFailed, perform
-    from agentreg.demo.views import View
+    from agentreg.demo.stage import DemoFailed
 
-    live = not arguments.json and _is_terminal()
-    assignment = Assignment(
-        _checked_path(arguments.path),
-        _checked_report(arguments.report),
-        arguments.analysts,
-        arguments.limit,
-        slowly=live and not arguments.fast,
-    )
+    several = arguments.processes is not None or arguments.backend is not None
     try:
-        outcome = perform(assignment, View() if arguments.json else _view(live))
+        outcome = _run_processes(arguments) if several else _run_crew(arguments)
     except BrokenPipeError:
         raise
     except (DemoFailed, OSError) as error:
@@ -77,17 +92,70 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _view(live: bool) -> View:
-    from importlib.util import find_spec
+def _run_crew(arguments: argparse.Namespace) -> Outcome:
+    from agentreg.demo.stage import Assignment, perform
+    from agentreg.demo.views import PlainView, View
 
-    from agentreg.demo.views import PlainView
-
-    draws = (sys.stdout.encoding or "").lower().startswith("utf")
-    if not (live and draws) or find_spec("rich") is None:
-        return PlainView()
+    assignment = Assignment(
+        _checked_path(arguments.path),
+        _checked_report(arguments.report),
+        arguments.analysts or 4,
+        arguments.limit,
+        slowly=_is_slow(arguments),
+    )
+    if arguments.json:
+        return perform(assignment, View())
+    if not _draws():
+        return perform(assignment, PlainView())
     from agentreg.demo.live import LiveView
 
-    return LiveView()
+    return perform(assignment, LiveView())
+
+
+def _run_processes(arguments: argparse.Namespace) -> RuntimesOutcome:
+    from agentreg import RegistryError
+    from agentreg.demo.processes.stage import Assignment, perform
+    from agentreg.extensions.coordination import BackendURLError
+
+    if arguments.report is not None:
+        raise UsageError("--report: the runtimes of --processes and --backend write no report; leave it out")
+    assignment = Assignment(
+        _checked_path(arguments.path),
+        arguments.processes or RUNTIMES,
+        arguments.analysts or 2,
+        arguments.limit,
+        arguments.backend,
+        slowly=_is_slow(arguments),
+    )
+    try:
+        return perform(assignment, _runtimes_view(arguments))
+    except BackendURLError as error:
+        raise UsageError(str(error)) from error
+    except (RegistryError, ImportError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _runtimes_view(arguments: argparse.Namespace) -> RuntimesView:
+    from agentreg.demo.processes.views import PlainRuntimes, RuntimesView
+
+    if arguments.json:
+        return RuntimesView()
+    if not _draws():
+        return PlainRuntimes()
+    from agentreg.demo.processes.live import LiveRuntimes
+
+    return LiveRuntimes()
+
+
+def _is_slow(arguments: argparse.Namespace) -> bool:
+    return _is_terminal() and not arguments.json and not arguments.fast
+
+
+def _draws() -> bool:
+    from importlib.util import find_spec
+
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    return _is_terminal() and unicode and find_spec("rich") is not None
 
 
 def _is_terminal() -> bool:

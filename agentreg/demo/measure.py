@@ -9,6 +9,7 @@ function count for themselves.
 from __future__ import annotations
 
 import ast
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 __all__ = ["LARGEST", "FileFacts", "FunctionFacts", "measure"]
 
 LARGEST = 1_000_000  # bytes; a larger file is generated, and would hold everything up
+
+_parsing = threading.Lock()  # before Python 3.12.2, a thread's ast.parse can break another's: a SystemError
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def measure(file: Path, path: str) -> FileFacts:
     started = time.thread_time()
     try:
         source = _read(file)
-        tree = ast.parse(source)
+        with _parsing:
+            tree = ast.parse(source)
         counted = _Count(path)
         counted.walk(tree)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
