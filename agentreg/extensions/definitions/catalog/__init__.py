@@ -1,0 +1,1 @@
+"""The catalog: one view of many sources, kept current."""

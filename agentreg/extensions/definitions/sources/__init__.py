@@ -1,0 +1,1 @@
+"""Where definitions come from: folders of the known families, and document stores."""

@@ -1,0 +1,1 @@
+"""The table of versions, in SQLite or Redis, and questions to it."""
