@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 CONTENTS = "agentreg"  # the room of agentreg/__init__.py
 
-MARGIN, GUTTER, PAD, COLUMN, GAP, HEIGHT = 6, 34, 14, 190, 30, 62
-ROWS = (20, 126, 232, 328, 422, 516, 610, 704, 798)  # the top of each row
+MARGIN, GUTTER, PAD, EDGE, COLUMN, GAP, HEIGHT = 6, 34, 14, 26, 190, 30, 62
+ROWS = (20, 126, 220, 326, 422, 516, 610, 704, 798, 892)  # the top of each row
 INK, SOFT, LINE = "#0f172a", "#334155", "#6e7b8f"
 
 
@@ -63,33 +63,35 @@ class Room:
 ROOMS = {
     "demo": Room(0, 3, 0, "program", ("a crew of agents at work on a folder of Python files",)),
     "cli": Room(4, 4, 0, "program", ("the command agentreg",)),
-    "extensions.capabilities": Room(0, 0, 1, "extension", ("who can do what",)),
-    "extensions.load_balancing": Room(1, 1, 1, "extension", ("who is least busy; pickers",)),
-    "extensions.health": Room(2, 2, 1, "extension", ("who answers",)),
-    "extensions.persistence": Room(3, 3, 1, "extension", ("saved as JSON, restored",)),
+    "extensions.load_balancing": Room(0, 0, 1, "extension", ("who is least busy; pickers",)),
+    "extensions.health": Room(1, 1, 1, "extension", ("who answers",)),
+    "extensions.persistence": Room(2, 2, 1, "extension", ("saved as JSON, restored",)),
+    "extensions.capabilities": Room(3, 3, 1, "extension", ("who can do what",)),
+    "extensions.coordination": Room(4, 4, 1, "extension", ("who is there in all", "processes and machines")),
+    "extensions.definitions": Room(4, 4, 2, "extension", ("recipes for agents:", "files, versions, servers")),
     CONTENTS: Room(
         0,
         3,
-        2,
+        3,
         "core",
         (
             "the contents page: every public name of the core, and so",
             "the one seam: subscribe, revision, extension_state, on_call",
         ),
     ),
-    "pytest_plugin": Room(4, 4, 2, "testing", ("the fixture and the option",)),
-    "orchestra": Room(1, 1, 3, "core", ("one run over a topology,", "and its clean-up")),
-    "pool": Room(3, 3, 3, "core", ("interchangeable agents,", "lent and given back")),
-    "topology": Room(0, 0, 4, "core", ("names and arrows",)),
-    "agent": Room(2, 2, 4, "core", ("BaseAgent and Agent:", "they register themselves")),
-    "lending": Room(3, 3, 4, "core", ("who holds what,", "who waits in line")),
-    "testing": Room(4, 4, 4, "testing", ("isolated_registry()",)),
-    "model": Room(1, 1, 5, "core", ("messages, model settings,", "providers")),
-    "registry": Room(2, 2, 5, "heart", ("AgentRegistry: who is", "there, by name")),
-    "subscription": Room(2, 2, 6, "core", ("who listens, and how", "they are told")),
-    "table": Room(2, 2, 7, "core", ("names, entries, revision;", "the one lock")),
-    "errors": Room(0, 1, 8, "core", ("what can go wrong",)),
-    "events": Room(2, 2, 8, "core", ("what happened to a name",)),
+    "pytest_plugin": Room(4, 4, 3, "testing", ("the fixture and the option",)),
+    "orchestra": Room(1, 1, 4, "core", ("one run over a topology,", "and its clean-up")),
+    "pool": Room(3, 3, 4, "core", ("interchangeable agents,", "lent and given back")),
+    "topology": Room(0, 0, 5, "core", ("names and arrows",)),
+    "agent": Room(2, 2, 5, "core", ("BaseAgent and Agent:", "they register themselves")),
+    "lending": Room(3, 3, 5, "core", ("who holds what,", "who waits in line")),
+    "testing": Room(4, 4, 5, "testing", ("isolated_registry()",)),
+    "model": Room(1, 1, 6, "core", ("messages, model settings,", "providers")),
+    "registry": Room(2, 2, 6, "heart", ("AgentRegistry: who is", "there, by name")),
+    "subscription": Room(2, 2, 7, "core", ("who listens, and how", "they are told")),
+    "table": Room(2, 2, 8, "core", ("names, entries, revision;", "the one lock")),
+    "errors": Room(0, 1, 9, "core", ("what can go wrong",)),
+    "events": Room(2, 2, 9, "core", ("what happened to a name",)),
 }
 COLOURS = {  # fill, border
     "program": ("#fef3c7", "#d97706"),
@@ -100,19 +102,23 @@ COLOURS = {  # fill, border
 }
 BANDS = (  # first row, last row, last column, what it is
     (0, 0, 4, "programs"),
-    (1, 1, 4, "extensions"),
-    (2, 8, 4, "core"),
+    (1, 2, 4, "extensions"),
+    (3, 9, 4, "core"),
 )
 NOTES = (
     "Arrows that follow from others are left out.",
     "",
     "Programs put the parts together; nobody imports them.",
-    "Extensions stand on the seam, import no other extension,",
-    "and any of them may be left out.",
+    "Extensions import no other extension; coordination",
+    "alone uses the index of capabilities.",
     "The core needs typing-extensions, nothing else.",
 )
-# How an arrow runs, where the places of its ends don't say: v down, h across; and how far below the middle it starts.
+# How an arrow runs, where the places of its ends don't say: v down, h across, "round" past what stands between, on the
+# right; and how far below the middle it starts.
 RUNS = {
+    ("cli", "extensions.definitions"): ("round", 0),
+    ("extensions.definitions", CONTENTS): ("hv", 0),
+    ("demo", "extensions.coordination"): ("vhv", 0),
     ("testing", "registry"): ("vh", 0),
     ("registry", "errors"): ("hvh", 0),
     ("demo", "testing"): ("hvh", 19),
@@ -197,7 +203,7 @@ def draw(package: Path) -> str:
         if ROOMS[start].row > ROOMS[end].row:
             raise SystemExit(f"{rooms[start]}: it imports {end}, which stands above it in the picture")
     present = {name: room for name, room in ROOMS.items() if name in rooms}
-    width = ROOMS["cli"].right + PAD + MARGIN
+    width = ROOMS["cli"].right + EDGE + MARGIN
     height = ROWS[-1] + HEIGHT + PAD + MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
@@ -221,7 +227,7 @@ def _sentence(arrow: tuple[str, str]) -> str:
 
 
 def _band(first: int, last: int, column: int, label: str) -> str:
-    edge = Room(0, column, first, "", ()).right + PAD
+    edge = Room(0, column, first, "", ()).right + EDGE
     top, bottom = ROWS[first] - PAD, ROWS[last] + HEIGHT + PAD
     x, y = MARGIN + 21, (top + bottom) / 2
     return (
@@ -262,8 +268,18 @@ def _path(start: Room, end: Room, run: str, lower: float) -> list[tuple[float, f
     rightwards = start.centre < end.centre
     leaves = (start.right if rightwards else start.left), start.middle + lower
     enters = (end.left if rightwards else end.right), end.middle
+    if run == "round":
+        lane = start.right + EDGE / 2
+        return [(start.right, leaves[1]), (lane, leaves[1]), (lane, end.middle), (end.right, end.middle)]
     if run == "vh":
         return [(start.centre, start.bottom), (start.centre, end.middle), enters]
+    inwards = 3 * PAD if rightwards else -3 * PAD
+    near = enters[0] + inwards, end.top  # the near corner of what is below
+    if run == "hv":
+        return [leaves, (near[0], leaves[1]), near]
+    if run == "vhv":
+        between = (start.bottom + end.top) / 2
+        return [(leaves[0] - inwards, start.bottom), (leaves[0] - inwards, between), (near[0], between), near]
     if run == "hvh":
         lane = leaves[0] + (GAP if rightwards else -GAP) / 2
         return [leaves, (lane, leaves[1]), (lane, end.middle), enters]
@@ -288,7 +304,7 @@ def _rounded(corners: list[tuple[float, float]], radius: float = 10) -> str:
 
 
 def _legend() -> str:
-    left, top = Room(3, 3, 6, "", ()).left + 8, ROWS[6] + 34
+    left, top = Room(3, 3, 7, "", ()).left + 8, ROWS[7] + 34
     parts = []
     for number, (dash, text) in enumerate(
         (("", "imports"), (' stroke-dasharray="5 4"', "imports when it is first needed"))
