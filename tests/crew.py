@@ -253,6 +253,6 @@ class Waiting(Running[T]):
 
     def _watch(self, frame: FrameType, event: str, function: Any) -> None:
         # a pool's acquire_instance asks at the desk first, and then calls the gate's acquire
-        if event == "c_call" and frame.f_code.co_name == "acquire_instance" and function.__name__ == "acquire":
+        if event == "c_call" and "acquire_instance" in frame.f_code.co_name and function.__name__ == "acquire":
             self._waits = True
             self._decided.set()
