@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import functools
 import importlib
 import inspect
 import io
@@ -313,6 +314,7 @@ def _functions(module: ModuleType) -> Iterator[str]:
             for member in inspect.classify_class_attrs(value):
                 if (
                     member.kind.endswith("method")
+                    and not isinstance(member.object, functools.cached_property)
                     and member.defining_class is value
                     and member.name not in BENEATH
                     and member.name[0] != "_"

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 CONTENTS = "agentreg"  # the room of agentreg/__init__.py
 
-MARGIN, GUTTER, PAD, EDGE, COLUMN, GAP, HEIGHT = 6, 34, 14, 26, 190, 30, 62
+MARGIN, GUTTER, PAD, COLUMN, GAP, HEIGHT = 6, 34, 14, 190, 30, 62
 ROWS = (20, 126, 220, 326, 422, 516, 610, 704, 798, 892)  # the top of each row
 INK, SOFT, LINE = "#0f172a", "#334155", "#6e7b8f"
 
@@ -113,11 +113,10 @@ NOTES = (
     "alone uses the index of capabilities.",
     "The core needs typing-extensions, nothing else.",
 )
-# How an arrow runs, where the places of its ends don't say: v down, h across, "round" past what stands between, on the
-# right; and how far below the middle it starts.
+# How an arrow runs, where the places of its ends don't say: v down, h across; and how far below the middle it starts.
 RUNS = {
-    ("cli", "extensions.definitions"): ("round", 0),
-    ("extensions.definitions", CONTENTS): ("hv", 0),
+    ("extensions.definitions", CONTENTS): ("hv", 16),
+    ("demo", "extensions.definitions"): ("hvh", 19),
     ("demo", "extensions.coordination"): ("vhv", 0),
     ("testing", "registry"): ("vh", 0),
     ("registry", "errors"): ("hvh", 0),
@@ -203,7 +202,7 @@ def draw(package: Path) -> str:
         if ROOMS[start].row > ROOMS[end].row:
             raise SystemExit(f"{rooms[start]}: it imports {end}, which stands above it in the picture")
     present = {name: room for name, room in ROOMS.items() if name in rooms}
-    width = ROOMS["cli"].right + EDGE + MARGIN
+    width = ROOMS["cli"].right + PAD + MARGIN
     height = ROWS[-1] + HEIGHT + PAD + MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
@@ -227,7 +226,7 @@ def _sentence(arrow: tuple[str, str]) -> str:
 
 
 def _band(first: int, last: int, column: int, label: str) -> str:
-    edge = Room(0, column, first, "", ()).right + EDGE
+    edge = Room(0, column, first, "", ()).right + PAD
     top, bottom = ROWS[first] - PAD, ROWS[last] + HEIGHT + PAD
     x, y = MARGIN + 21, (top + bottom) / 2
     return (
@@ -268,9 +267,6 @@ def _path(start: Room, end: Room, run: str, lower: float) -> list[tuple[float, f
     rightwards = start.centre < end.centre
     leaves = (start.right if rightwards else start.left), start.middle + lower
     enters = (end.left if rightwards else end.right), end.middle
-    if run == "round":
-        lane = start.right + EDGE / 2
-        return [(start.right, leaves[1]), (lane, leaves[1]), (lane, end.middle), (end.right, end.middle)]
     if run == "vh":
         return [(start.centre, start.bottom), (start.centre, end.middle), enters]
     inwards = 3 * PAD if rightwards else -3 * PAD

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -667,3 +668,15 @@ def test_definitions_of_a_text_and_of_a_file_are_the_same(root: Path, catalog: C
 
     assert path.read_text(encoding="utf-8") == definition("a")
     assert catalog.require("a").body == "Do it."
+
+
+@pytest.mark.parametrize("sources", ["folder", 5, ["folder"], [object()]])
+def test_what_is_no_source_is_refused_at_the_door(sources: Any) -> None:
+    with pytest.raises(TypeError, match="sources: expected"):
+        Catalog(sources)
+
+
+def test_a_catalog_says_what_it_is_of() -> None:
+    assert repr(Catalog([])) == "<Catalog of nothing>"
+    assert repr(Catalog([FolderSource("/nowhere", name="mine")])) == "<Catalog of mine>"
+    assert repr(FolderSource("/nowhere", name="mine")) == "<FolderSource 'mine'>"

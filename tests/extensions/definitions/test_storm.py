@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ from tests.extensions.definitions.texts import definition, write
 LONG = bool(os.environ.get("AGENTREG_LONG"))
 FILES, EDITS = (1_000, 10_000) if LONG else (100, 500)
 SOON = 2.0 if LONG else 30.0  # seconds in which the catalog has to be right; the short one runs beside other tests
-OPTIONS = {"every": 1.0} if LONG else {"debounce": 0.02, "pulse": 0.05, "every": 0.3}
+OPTIONS: dict[str, Any] = {"every": 1.0} if LONG else {"debounce": 0.02, "pulse": 0.05, "every": 0.3}
 
 
 class Server:

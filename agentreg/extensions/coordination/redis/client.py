@@ -13,6 +13,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from agentreg.extensions.coordination.errors import DirectoryUnavailableError, ForeignKeyError
 from agentreg.extensions.coordination.redis.nodes import AT_ONCE, Nodes, nodes_at
 from agentreg.extensions.coordination.redis.scripts import KEYS, Script
+from agentreg.extensions.coordination.redis.server import Words
 from agentreg.extensions.coordination.redis.urls import Address
 
 if sys.version_info >= (3, 11):
@@ -130,9 +131,9 @@ class Client:
         """
         logs = [self._logs[partition] for partition in group]
         ids = [f"{number}-0" for number in numbers]
-        wait = ("XREAD", "COUNT", 1, "BLOCK", max(1, int(seconds * 1000)), "STREAMS", *logs, *ids)
+        wait: Words = ("XREAD", "COUNT", 1, "BLOCK", max(1, int(seconds * 1000)), "STREAMS", *logs, *ids)
         keys = self._keys[group[0]]
-        then = [("EVALSHA", script.sha, len(keys), *keys, *arguments)] if len(group) == 1 else []
+        then: list[Words] = [("EVALSHA", script.sha, len(keys), *keys, *arguments)] if len(group) == 1 else []
         server = await self._here().server(group[0])
         async with timeout_after(seconds + self.patience):
             heard, *answers = await server.exchange(wait, *then)

@@ -7,10 +7,13 @@ from typing import Any
 import redis.asyncio as aioredis
 from redis.exceptions import ResponseError
 
-__all__ = ["Server"]
+__all__ = ["Server", "Words"]
 
 
-def _packed(words: tuple[str | int, ...]) -> bytes:
+Words = tuple[str | int, ...]
+
+
+def _packed(words: Words) -> bytes:
     # redis-py's own is prepared for much that does not occur here, and takes as long as a script
     encoded = [str(word).encode() for word in words]
     return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded])
@@ -43,7 +46,7 @@ class Server:
             raise answer
         return answer
 
-    async def exchange(self, *commands: tuple[str | int, ...]) -> list[Any]:
+    async def exchange(self, *commands: Words) -> list[Any]:
         """The answers to commands that are sent together; an error that is a command's answer stands in its place.
 
         Raises redis' other errors; a connection that had one is not used again.

@@ -14,7 +14,7 @@ __all__ = ["Announcements", "Listener", "Subscription"]
 
 _log = logging.getLogger("agentreg")
 
-Listener = Callable[[DefinitionChange], None]
+Listener = Callable[[DefinitionChange], object]
 
 
 class Subscription:

@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentreg import NameTakenError
 from agentreg.extensions.definitions.catalog.announcing import Announcements, Listener, Subscription
@@ -28,6 +28,9 @@ from agentreg.extensions.definitions.definition import AgentDefinition
 from agentreg.extensions.definitions.problems import DefinitionNotFoundError, Problem
 from agentreg.extensions.definitions.sources.folders import scopes
 from agentreg.extensions.definitions.sources.source import Source
+
+if TYPE_CHECKING:
+    from agentreg.extensions.definitions.catalog.watching import Hints
 
 __all__ = ["Catalog", "Reloaded"]
 
@@ -90,6 +93,7 @@ class Catalog:
         clock: Callable[[], float] = time.time,
     ) -> None:
         wanted = scopes(scope)
+        sources = _checked(sources)
         taken = [source for source in sources if getattr(source, "scope", None) not in {"user", "project"} - wanted]
         names = [source.name for source in taken]
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -104,6 +108,9 @@ class Catalog:
         self._announcements = Announcements(self._tell_living)
         self._renew_locks()
         _catalogs.add(self)
+
+    def __repr__(self) -> str:
+        return f"<Catalog of {', '.join(held.source.name for held in self._held) or 'nothing'}>"
 
     def _renew_locks(self) -> None:
         # a finalizer may use the catalog in the middle of its thread's own call
@@ -229,18 +236,33 @@ class Catalog:
             await sleep(seconds)
             await asyncio.to_thread(self.refresh)
 
-    async def watch(self, **options: Any) -> None:
-        """Keep it current until it is cancelled: see `Watcher` for the *options*. Needs the extra ``definitions``.
+    async def watch(
+        self,
+        *,
+        debounce: float = 0.5,
+        every: float = 10.0,
+        pulse: float = 1.0,
+        hints: Hints | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """Keep it current until it is cancelled. Needs the extra ``definitions``.
 
-        Every event of the file system has its folder read again, and
-        everything is read again every ten seconds, for events get lost.
+        Every event of the file system has its source read again, and
+        everything is read again now and then, for events get lost.
+
+        Args:
+            debounce: Seconds from an event to the reading, for all events of that time.
+            every: Seconds from one reading of everything to the next.
+            pulse: Seconds from one look at whether the roots are still the same folders to the next.
+            hints: What tells of events in some roots; by default watchfiles does.
+            sleep: Waits so many seconds.
 
         Raises:
             ModuleNotFoundError: watchfiles is missing.
         """
         from agentreg.extensions.definitions.catalog.watching import Watcher
 
-        await Watcher(self, **options).run()
+        await Watcher(self, debounce=debounce, every=every, pulse=pulse, hints=hints, sleep=sleep).run()
 
     def roots(self) -> dict[str, str]:
         """The folders worth watching, each with the name of its source."""
@@ -375,3 +397,13 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def _checked(sources: Any) -> list[Source]:
+    if isinstance(sources, (str, bytes)) or not isinstance(sources, Iterable):
+        raise TypeError(f"sources: expected several, such as [FolderSource('agents')], got {sources!r}")
+    taken = list(sources)
+    for source in taken:
+        if not isinstance(getattr(source, "name", None), str) or not callable(getattr(source, "load", None)):
+            raise TypeError(f"sources: expected objects with a name and load(), such as FolderSource, got {source!r}")
+    return taken

@@ -257,6 +257,9 @@ class DocStoreSource:
         self.name = name or f"{self.client.url}/{table}"
         self._loaded: tuple[list[dict[str, Any]], Listing] | None = None
 
+    def __repr__(self) -> str:
+        return f"<DocStoreSource {self.name!r}>"
+
     def load(self) -> Listing:
         """As `Source.load`: every row, in the server's order. A row that gives no definition is a problem.
 

@@ -83,6 +83,9 @@ class FolderSource:
         self._problems: list[Problem] = []
         self._listing = Listing()
 
+    def __repr__(self) -> str:
+        return f"<FolderSource {self.name!r}>"
+
     def load(self) -> Listing:
         """What the folder holds now, by path; the same object as before if nothing has changed.
 

@@ -90,9 +90,12 @@ def migrate(folder: str | os.PathLike[str], store: Target, *, family: str = "cla
 
     Raises:
         NotADirectoryError: *folder* is none.
+        TypeError: *store* is none.
         SourceUnavailableError: the folder can't be read, or the store not be written any more. What was copied before
             stays; begin again.
     """
+    if not callable(getattr(store, "put", None)):
+        raise TypeError(f"store: expected a DefinitionStore or a DocStoreSource, got {store!r}")
     if not os.path.isdir(folder):
         raise NotADirectoryError(f"{folder}: expected a folder of definitions; give the one that holds the files")
     listing = FolderSource(folder, family=family).load()
