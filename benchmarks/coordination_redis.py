@@ -263,7 +263,7 @@ def _over_sizes(port: int, effort: Effort) -> Figures:
     figures = Figures()
     for work in WORKS:
         points = [(size, costs[size][work]) for size in sizes]
-        figures.points += [Point(f"Redis: {work}", "agentreg", size, cost) for size, cost in points]
+        figures.points += [Point(work, "redis", size, cost) for size, cost in points]
         for (small, before), (large, after) in itertools.pairwise(points):
             title = f"Redis: {work}, {large:,} records"
             figures.rows.append(Row(title, after, f"{small:,}", before, after / before, target=at_most(SAME)))

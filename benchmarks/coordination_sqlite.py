@@ -294,9 +294,7 @@ def _over_sizes(effort: Effort) -> Figures:
                 Row.of(found, f"sqlite: {shown}, {large:,} records", f"{operation} {large}", f"{operation} {small}",
                        at_most(1.3)).beside(f"{small:,} records")
             )  # fmt: skip
-        figures.points += [
-            Point(f"sqlite: {shown}", "sqlite", size, found.median(f"{operation} {size}")) for size in SIZES
-        ]
+        figures.points += [Point(shown, "sqlite", size, found.median(f"{operation} {size}")) for size in SIZES]
     return figures
 
 

@@ -11,7 +11,7 @@ from figures import Point, shown
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-__all__ = ["draw"]
+__all__ = ["STYLE", "counted", "draw", "rounded"]
 
 PLACE = Path(__file__).with_name("cost.png")
 TITLE = "Asking a registry of 100 agents, and one of 1,000,000: what a call costs"
@@ -42,7 +42,7 @@ def draw(points: Iterable[Point], caption: str) -> None:
         figure, axes = plt.subplots(1, len(panels), figsize=(2.4 * len(panels), 4.4), sharex=True, sharey=True)
         for panel, (operation, lines) in zip(axes, panels.items(), strict=True):
             _draw_panel(panel, operation, lines)
-        axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: _rounded(value)))
+        axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
         figure.suptitle(TITLE, x=0.012, ha="left", size=13)
         figure.text(0.012, 0.015, caption, size=7.5, color="#777777")
         figure.supxlabel("agents in the registry", size=9, y=0.06)
@@ -57,7 +57,7 @@ def _draw_panel(panel: Any, operation: str, lines: dict[str, list[Point]]) -> No
     panel.set_yscale("log")
     panel.set_ylim(1e-8, 3)
     panel.yaxis.set_major_locator(LogLocator(numticks=12))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: counted(value)))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_minor_locator(NullLocator())
     lowest = min(lines, key=lambda who: lines[who][-1].seconds)
@@ -71,7 +71,7 @@ def _draw_line(panel: Any, who: str, points: list[Point], below: bool) -> None:
     ours = who == "agentreg"
     panel.plot(agents, seconds, "o-", color=COLOURS[who], lw=2.2 if ours else 1.4, ms=4)
     panel.annotate(
-        f"{who} {_rounded(seconds[-1])}",
+        f"{who} {rounded(seconds[-1])}",
         (agents[-1], min(seconds) if below else seconds[-1]),
         xytext=(4, -14 if below else 8),
         textcoords="offset points",
@@ -82,11 +82,12 @@ def _draw_line(panel: Any, who: str, points: list[Point], below: bool) -> None:
     )
 
 
-def _rounded(seconds: float) -> str:
+def rounded(seconds: float) -> str:
     """As `shown`, with two digits: more than that is noise."""
     number, unit = shown(float(f"{seconds:.2g}"), "s").split()
     return f"{float(number):g} {unit}"
 
 
-def _count(agents: float) -> str:
+def counted(agents: float) -> str:
+    """A number of agents, in thousands or millions."""
     return f"{agents / 1e6:.0f}M" if agents >= 1e6 else f"{agents / 1e3:.0f}k" if agents >= 1e3 else f"{agents:.0f}"

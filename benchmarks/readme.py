@@ -10,7 +10,7 @@ from figures import Figures, Row, plain
 from machine import Machine
 from reasons import reason
 
-__all__ = ["closing_line", "plain_table", "write"]
+__all__ = ["closing_line", "plain_table", "write", "write_page"]
 
 HEADINGS = ("work", "agentreg", "peer", "ratio", "target", "reached")
 PLACE = Path(__file__).with_name("README.md")
@@ -75,6 +75,19 @@ def write(figures: Figures, machine: Machine, **words: object) -> None:
         **words,
     )
     PLACE.write_text(text, encoding="utf-8")
+
+
+def write_page(place: Path, title: str, about: str, figures: Figures, machine: Machine) -> None:
+    """Write the page of a group of benchmarks."""
+    parts = [
+        f"# {title}\n",
+        f"<!-- Written by benchmarks/run.py --page: change benchmarks/pages.py or reasons.py instead. -->\n\n{about}",
+        f"## Figures\n\n{_machine(machine)}\n",
+        _markdown(HEADINGS, (row.cells() for row in figures.rows)),
+        f"\n{closing_line(figures.rows)}\n{_misses(figures.rows)}",
+        "What the columns mean, and how it is measured: [README.md](README.md).\n",
+    ]
+    place.write_text("\n".join(parts), encoding="utf-8")
 
 
 def plain_table(rows: Sequence[Row]) -> str:

@@ -12,12 +12,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 import capabilities
+import coordination
+import coordination_redis
+import coordination_sqlite
+import definitions
 import entries
 import imports
 import listings
 import lookups
 import memory
 import orchestras
+import pages
 import pools
 import readme
 import threads
@@ -37,6 +42,12 @@ BENCHMARKS: dict[str, Callable[[Effort], Figures]] = {
     "imports": imports.measure,
     "pools": pools.measure,
     "orchestras": orchestras.measure,
+}
+MORE: dict[str, Callable[[Effort], Figures]] = {
+    "coordination_memory": coordination.measure,
+    "coordination_sqlite": coordination_sqlite.measure,
+    "coordination_redis": coordination_redis.measure,
+    "definitions": definitions.measure,
 }
 
 
@@ -59,7 +70,18 @@ def main() -> int:
         return 1
     if asked.readme:
         _write_readme(figures, machine)
+    if asked.page:
+        _write_page(asked.page, figures, machine)
     return 0
+
+
+def _write_page(group: str, figures: Figures, machine: Machine) -> None:
+    import growth  # late: matplotlib
+
+    readme.write_page(pages.place_of(group, "md"), pages.TITLES[group], pages.ABOUT[group], figures, machine)
+    if figures.points:
+        caption = f"{machine.date}, {machine.python}, {machine.processor}. The figure is that of the most records."
+        growth.draw(figures.points, pages.place_of(group, "png"), pages.TITLES[group], caption)
 
 
 def _write_readme(figures: Figures, machine: Machine) -> None:
@@ -79,15 +101,29 @@ def _write_readme(figures: Figures, machine: Machine) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to run: {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"what to run: {', '.join(BENCHMARKS)} (default: these), or {', '.join((*MORE, *pages.GROUPS))}",
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no million agents; under a minute")
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     parser.add_argument("--load", metavar="FILE", help="take the figures of an earlier --json instead of measuring")
     parser.add_argument("--readme", action="store_true", help="write README.md and cost.png beside this program")
+    parser.add_argument("--page", action="store_true", help="write the page and the plot of a group of benchmarks")
     asked = parser.parse_args()
+    group = next((name for name in asked.names if name in pages.GROUPS), None)
+    if group is not None and len(asked.names) > 1:
+        parser.error(f"the group {group!r} stands alone")
+    asked.names = list(pages.GROUPS[group]) if group is not None else asked.names
     for name in asked.names:
-        if name not in BENCHMARKS:
-            parser.error(f"there is no benchmark {name!r}; choose from {', '.join(BENCHMARKS)}")
+        if name not in BENCHMARKS | MORE:
+            known = ", ".join((*BENCHMARKS, *MORE, *pages.GROUPS))
+            parser.error(f"there is no benchmark {name!r}; choose from {known}")
+    if asked.page and group is None:
+        parser.error(f"--page writes that of a group: {', '.join(pages.GROUPS)}")
+    asked.page = group if asked.page else None
     if asked.readme and (asked.quick or asked.names):
         parser.error("--readme keeps the figures of a whole run: leave out --quick and the names")
     return asked
@@ -99,7 +135,7 @@ def _measured(names: list[str], effort: Effort) -> tuple[Figures, list[str]]:
         started = time.perf_counter()
         _progress(f"[{number}/{len(names)}] {name} ...", end="")
         try:
-            figures.add(fresh(BENCHMARKS[name], effort))
+            figures.add(fresh((BENCHMARKS | MORE)[name], effort))
         except Exception:
             failed.append(name)
             traceback.print_exc()

@@ -21,7 +21,7 @@ from agentreg.extensions.coordination.backend import (
 )
 from agentreg.extensions.coordination.errors import BackendURLError
 from agentreg.extensions.coordination.events import Change
-from agentreg.extensions.coordination.record import AgentMetadata, AgentStatus, Lease, from_wire, to_wire
+from agentreg.extensions.coordination.record import DEFAULTS, AgentMetadata, AgentStatus, Lease, from_wire, to_wire
 from agentreg.extensions.coordination.replica import Replica
 
 __all__ = ["MemoryBackend"]
@@ -119,7 +119,7 @@ class MemoryBackend:
         if record is None:
             return False
         there = to_wire(record)
-        fields = {name: value for name, value in item.fields.items() if there.get(name) != value}
+        fields = {name: value for name, value in item.fields.items() if there.get(name, DEFAULTS.get(name)) != value}
         if not fields:
             return True
         if "status" in fields:

@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 
 from agentreg.extensions.coordination.backend import Beat, Delete, Patch, Put
 from agentreg.extensions.coordination.events import Change
-from agentreg.extensions.coordination.record import AgentMetadata, AgentStatus, from_wire, rest_from_wire, to_wire
+from agentreg.extensions.coordination.record import (
+    DEFAULTS,
+    AgentMetadata,
+    AgentStatus,
+    from_wire,
+    rest_from_wire,
+    to_wire,
+)
 from agentreg.extensions.coordination.sqlite.rows import (
     INSERT,
     UPDATE,
@@ -195,7 +202,7 @@ class Writing(Reading):
         if row is None:
             return False
         wire = from_row(row)
-        fields = {name: value for name, value in item.fields.items() if wire.get(name) != value}
+        fields = {name: value for name, value in item.fields.items() if wire.get(name, DEFAULTS.get(name)) != value}
         if not fields:
             return True
         if "status" in fields:
