@@ -23,6 +23,7 @@ from agentreg.extensions.coordination.record import AgentMetadata, AgentStatus, 
 __all__ = ["Replica", "Runtime"]
 
 HISTORY = 10_000  #: how many changes a watcher may be behind before it must resynchronise
+UNWATCHED = 1_000  # and how many are kept while nobody has watched yet: old ones are cold in the cache, and dear to drop
 
 _NEVER = float("-inf")
 _SAME_BEAT = 0.05  # seconds: what comes back from the store is this process' own beat, not another
@@ -76,7 +77,7 @@ class Replica:
         self.dead: deque[Any] = deque()
         self.registrations = 0
         self.deregistrations = 0
-        self.history: deque[Change] = deque(maxlen=HISTORY)
+        self.history: deque[Change] = deque(maxlen=UNWATCHED)
         self._clear()
 
     def _clear(self) -> None:
@@ -273,6 +274,11 @@ class Replica:
     def with_capability(self, text: str) -> list[str]:
         """The ids of the agents with exactly this capability, in lower case."""
         return self._index.find(text)
+
+    def keep_history(self) -> None:
+        """Somebody watches: from now on, keep as many changes as a watcher may be behind."""
+        if self.history.maxlen != HISTORY:
+            self.history = deque(self.history, HISTORY)
 
     def since(self, revision: int) -> list[Change] | None:
         """The changes after *revision*, at most 1,000 of them; None if the history does not reach back that far."""

@@ -33,6 +33,8 @@ class Watchers:
     async def watch(self, since: int | None) -> AsyncIterator[Listing | Change]:
         """See `AgentDirectory.watch`; the copy is fresh."""
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        with self._follower.replica.lock:
+            self._follower.replica.keep_history()
         began, breaks = self._ends, self._follower.replica.breaks
         if since is None:
             yield (listing := self._listing(Listing))
