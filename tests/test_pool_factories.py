@@ -205,3 +205,57 @@ def test_a_pool_that_is_cancelled_while_it_is_made_leaves_nothing_behind() -> No
     finish(cancelled())
 
     assert AgentRegistry.all_with_pools() == {}
+
+
+class Equipped(Plain):
+    """Takes what it is made with; has no ``create_safe``."""
+
+    def __init__(self, *tools: str, colour: str = "none", **rest: Any) -> None:
+        super().__init__()
+        self.tools, self.colour, self.rest = tools, colour, rest
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_arguments_reach_the_constructor_of_a_class_without_create_safe(number: int) -> None:
+    made = finish(create_agent_pool(Equipped, number, True, "saw", "axe", colour="red", name="pool"))
+
+    members = made.instances if number > 1 else [made]
+    assert [(member.tools, member.colour) for member in members] == [(("saw", "axe"), "red")] * number
+
+
+def test_a_plain_class_among_asynchronous_pools_gets_its_arguments_too() -> None:
+    pool = finish(AgentPool.create_async(Equipped, 2, "saw", colour="red", name="pool"))
+
+    assert [(member.tools, member.colour) for member in pool.instances] == [(("saw",), "red")] * 2
+
+
+def test_a_class_whose_create_safe_is_no_function_is_constructed() -> None:
+    class Odd(Equipped):
+        create_safe = "not callable"
+
+    made = finish(create_agent_pool(Odd, 1, True, "saw"))
+
+    assert made.tools == ("saw",)
+
+
+def test_a_clean_up_that_fails_in_the_factory_is_logged_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Echo):
+        made = 0
+
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            Broken.made += 1
+            if Broken.made == 3:
+                raise OSError("no third")
+
+        async def cleanup(self) -> None:
+            if Broken.made and self.name.endswith("0"):
+                raise RuntimeError("stuck")
+            raise asyncio.CancelledError
+
+    with pytest.raises(OSError, match="no third"):
+        finish(AgentPool.create_async(Broken, 3, name="pool"))
+
+    assert "the clean-up of Broken failed: RuntimeError('stuck')" in caplog.text
+    assert "RuntimeError: stuck" in caplog.text
+    assert "the clean-up of Broken failed: 'it was cancelled'" in caplog.text
