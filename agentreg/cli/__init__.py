@@ -23,7 +23,11 @@ from agentreg.cli.errors import DONE, INTERRUPTED, UNREAD, USAGE, CommandError
 __all__ = ["GROUPS", "main"]
 
 # Every module that brings commands; a new group is one more line.
-GROUPS = ("agentreg.cli.demo",)
+GROUPS = (
+    "agentreg.cli.demo",
+    "agentreg.cli.definitions",
+    "agentreg.cli.doctor",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="agentreg", description="Which agents are there, and may I have one?", allow_abbrev=False
     )
-    parser.add_argument("--version", action="version", version=f"agentreg {_version()}")
+    parser.add_argument("-V", "--version", action="version", version=f"agentreg {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for group in GROUPS:
         import_module(group).add_commands(commands)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from agentreg.cli.errors import DONE, CommandError, UsageError
 
 if TYPE_CHECKING:
+    from agentreg.demo.definitions.outcome import Outcome as DefinitionsOutcome
     from agentreg.demo.outcome import Outcome
     from agentreg.demo.processes.outcome import Outcome as RuntimesOutcome
     from agentreg.demo.processes.views import RuntimesView
+    from agentreg.demo.views import View
 
 __all__ = ["add_commands"]
 
@@ -25,14 +27,20 @@ the end the registry is empty again. It needs no service, no network and no mode
 
 With --processes, agents in several processes share the work over one directory, and one of the processes is killed in
 the middle: the others notice within a second, and do what it had begun.
+
+With --definitions, the agents come from files: those of a folder, or the demo's own. It shows which were found, which
+are hidden by others, and which were refused and why; three of them read PATH; who edits a file meanwhile sees the agent
+take it over.
 """
 
 EPILOG = """\
-exit codes: 0 done, 1 the agents failed or the backend gives no answer, 2 the path or an option is no good, 130
-interrupted
+exit codes: 0 done, 1 the agents failed, there are none, or the backend gives no answer, 2 the path or an option is no
+good, 130 interrupted
 """
 
 RUNTIMES = 3  # where only a backend is given
+WAIT = 20.0  # seconds in which edits of somebody's definitions are waited for
+OWN = ""  # --definitions without a folder
 
 
 def add_commands(commands: Any) -> None:
@@ -71,6 +79,20 @@ def add_commands(commands: Any) -> None:
         help=f"their directory: sqlite:///path/to/file.db, redis://host:port/db, ... (default: a temporary SQLite "
         f"file); without --processes, {RUNTIMES} share it",
     )
+    parser.add_argument(
+        "--definitions",
+        nargs="?",
+        const=OWN,
+        metavar="FOLDER",
+        help="spawn agents from the definitions in FOLDER, a project or a folder of files (default: the demo's own)",
+    )
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"with --definitions FOLDER: how long to watch for edits at the end (default: {WAIT:g}, 0 with --fast or "
+        "--json)",
+    )
     parser.set_defaults(run=run, prog=parser.prog)
 
 
@@ -80,9 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from agentreg.demo.stage import DemoFailed
 
-    several = arguments.processes is not None or arguments.backend is not None
     try:
-        outcome = _run_processes(arguments) if several else _run_crew(arguments)
+        outcome = _perform(arguments)
     except BrokenPipeError:
         raise
     except (DemoFailed, OSError) as error:
@@ -92,9 +113,42 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _perform(arguments: argparse.Namespace) -> Outcome | RuntimesOutcome | DefinitionsOutcome:
+    several = arguments.processes is not None or arguments.backend is not None
+    if arguments.definitions is None and arguments.wait is not None:
+        raise UsageError("--wait: only --definitions FOLDER waits for edits; leave it out")
+    if arguments.definitions is None:
+        return _run_processes(arguments) if several else _run_crew(arguments)
+    if several or arguments.report is not None or arguments.analysts is not None:
+        raise UsageError("--definitions: it goes with PATH, --limit, --wait, --fast and --json only")
+    return _run_definitions(arguments)
+
+
+def _run_definitions(arguments: argparse.Namespace) -> DefinitionsOutcome:
+    from agentreg.cli.refusing import refusals
+
+    folder = _checked_folder(arguments.definitions)
+    path = _checked_path(arguments.path)
+    hasty = arguments.fast or arguments.json
+    wait = arguments.wait if arguments.wait is not None else 0.0 if hasty else WAIT
+    with refusals():
+        from agentreg.demo.definitions.stage import Assignment, perform
+
+        assignment = Assignment(folder, path, arguments.limit, wait, slowly=_is_slow(arguments))
+        return perform(assignment, _crew_view(arguments))
+
+
+def _checked_folder(given: str) -> Path | None:
+    if given == OWN:
+        return None
+    path = Path(given).expanduser()
+    if not path.is_dir():
+        raise UsageError(f"--definitions: {given!r} is no folder; give one that holds definitions, or none")
+    return path.resolve()
+
+
 def _run_crew(arguments: argparse.Namespace) -> Outcome:
     from agentreg.demo.stage import Assignment, perform
-    from agentreg.demo.views import PlainView, View
 
     assignment = Assignment(
         _checked_path(arguments.path),
@@ -103,13 +157,19 @@ def _run_crew(arguments: argparse.Namespace) -> Outcome:
         arguments.limit,
         slowly=_is_slow(arguments),
     )
+    return perform(assignment, _crew_view(arguments))
+
+
+def _crew_view(arguments: argparse.Namespace) -> View:
+    from agentreg.demo.views import PlainView, View
+
     if arguments.json:
-        return perform(assignment, View())
+        return View()
     if not _draws():
-        return perform(assignment, PlainView())
+        return PlainView()
     from agentreg.demo.live import LiveView
 
-    return perform(assignment, LiveView())
+    return LiveView()
 
 
 def _run_processes(arguments: argparse.Namespace) -> RuntimesOutcome:
@@ -192,6 +252,16 @@ def _checked_report(given: str | None) -> Path | None:
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UsageError(f"--report: {str(path)!r} can't be written to; give another file")
     return path
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"expected seconds, from 0 to 86,400, got {text!r}")
+    return value
 
 
 def _between(low: int, high: int) -> Any:
