@@ -22,7 +22,7 @@ from agentreg.extensions.definitions import (
     migrate,
     parse,
 )
-from agentreg.extensions.definitions.sources.families import family_of
+from agentreg.extensions.definitions.families import family_of
 from agentreg.extensions.definitions.sources.folders import read_file
 
 __all__ = ["add", "diff", "history", "migrate_all", "remove", "rollback", "update"]

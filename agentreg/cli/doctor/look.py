@@ -10,7 +10,7 @@ from pathlib import Path
 from agentreg.cli.definitions.places import folder_of, is_there, opened, store_place
 from agentreg.cli.doctor.findings import Finding
 from agentreg.extensions.definitions import Catalog, FolderSource, Source
-from agentreg.extensions.definitions.sources.families import Place, places
+from agentreg.extensions.definitions.families import Place, places
 
 __all__ = ["Look"]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agentreg.extensions.definitions import FolderSource, discover
-from agentreg.extensions.definitions.sources.families import family_of
+from agentreg.extensions.definitions.families import family_of
 
 __all__ = ["own_definitions", "sources_of"]
 

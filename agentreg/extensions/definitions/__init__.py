@@ -29,20 +29,21 @@ from agentreg.extensions.definitions.catalog.holding import SourceStatus
 from agentreg.extensions.definitions.catalog.snapshot import Shadowed
 from agentreg.extensions.definitions.catalog.spawning import SpawnedAgent
 from agentreg.extensions.definitions.definition import AgentDefinition
-from agentreg.extensions.definitions.problems import DefinitionError, DefinitionNotFoundError, NotAnAgent, Problem
-from agentreg.extensions.definitions.reading.parsing import parse
-from agentreg.extensions.definitions.sources.families import FAMILIES, Family
-from agentreg.extensions.definitions.sources.folders import FolderSource, discover
-from agentreg.extensions.definitions.sources.source import Listing, Source, SourceUnavailableError
-from agentreg.extensions.definitions.storing.errors import (
+from agentreg.extensions.definitions.errors import (
     ContentError,
     DamagedStoreError,
     DefinitionExistsError,
     NotStoredError,
+    SourceUnavailableError,
     StoreFormatError,
     StoreUnavailableError,
     VersionConflictError,
 )
+from agentreg.extensions.definitions.families import FAMILIES, Family
+from agentreg.extensions.definitions.problems import DefinitionError, DefinitionNotFoundError, NotAnAgent, Problem
+from agentreg.extensions.definitions.reading.parsing import parse
+from agentreg.extensions.definitions.sources.folders import FolderSource, discover
+from agentreg.extensions.definitions.sources.source import Listing, Source
 from agentreg.extensions.definitions.storing.filters import Filter, FilterError
 from agentreg.extensions.definitions.storing.migration import Migrated, MigrationReport, migrate
 from agentreg.extensions.definitions.storing.ordering import SortError

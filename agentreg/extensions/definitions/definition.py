@@ -38,7 +38,7 @@ class AgentDefinition:
         file_path: The file, or ``registry://name``.
         digest: SHA-256 of the bytes that were read, in hexadecimal.
         warnings: What may not be as it was meant.
-        family: Whose format it is: a row of `agentreg.extensions.definitions.sources.families`.
+        family: Whose format it is: a row of `agentreg.extensions.definitions.families`.
         kind: ``"agent"``, or ``"template"`` for one that is only cloned.
 
     Example:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentreg.extensions.definitions import AgentDefinition, DefinitionError, FolderSource, NotAnAgent, parse
-from agentreg.extensions.definitions.sources.families import family_of
+from agentreg.extensions.definitions.families import family_of
 from tests.extensions.definitions import expected
 
 CORPUS = Path(__file__).parent / "corpus"

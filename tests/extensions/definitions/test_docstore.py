@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentreg.extensions.definitions.sources.source import Source, SourceUnavailableError
-from agentreg.extensions.definitions.storing.errors import ContentError
+from agentreg.extensions.definitions.errors import ContentError, SourceUnavailableError
+from agentreg.extensions.definitions.sources.source import Source
 from tests.extensions.definitions.doc_server import (
     EMAIL,
     PASSWORD,

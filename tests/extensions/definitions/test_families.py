@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentreg.extensions.definitions import FAMILIES, Catalog, DefinitionError, FolderSource, discover, parse
-from agentreg.extensions.definitions.sources.families import family_of
+from agentreg.extensions.definitions.families import family_of
 from agentreg.extensions.definitions.sources.linting import check_paths
 from tests.extensions.definitions.texts import definition, write
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentreg.extensions.definitions.sources.source import SourceUnavailableError
-from agentreg.extensions.definitions.storing.errors import StoreUnavailableError
+from agentreg.extensions.definitions.errors import SourceUnavailableError, StoreUnavailableError
 from agentreg.extensions.definitions.storing.migration import MigrationReport, migrate
 from agentreg.extensions.definitions.storing.store import DefinitionStore
 from tests.extensions.definitions.stores import markdown

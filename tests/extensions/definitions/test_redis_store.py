@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agentreg.extensions.definitions.storing.errors import StoreFormatError, StoreUnavailableError
+from agentreg.extensions.definitions.errors import StoreFormatError, StoreUnavailableError
 from agentreg.extensions.definitions.storing.store import DefinitionStore
 from tests.extensions.definitions.redis_server import free_port, redis_server
 from tests.extensions.definitions.stores import markdown

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agentreg.extensions.definitions.storing.errors import DamagedStoreError, StoreFormatError, StoreUnavailableError
+from agentreg.extensions.definitions.errors import DamagedStoreError, StoreFormatError, StoreUnavailableError
 from agentreg.extensions.definitions.storing.sqlite_file import SQLiteFile
 from agentreg.extensions.definitions.storing.sqlite_store import SQLiteBackend
 from agentreg.extensions.definitions.storing.store import DefinitionStore
@@ -25,7 +25,7 @@ from tests.watchdog import PACKAGE_HOME, run_threads
 WRITER = """
 import json, sys
 from agentreg.extensions.definitions.storing.store import DefinitionStore
-from agentreg.extensions.definitions.storing.errors import DefinitionExistsError, VersionConflictError
+from agentreg.extensions.definitions.errors import DefinitionExistsError, VersionConflictError
 
 path, who, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 text = "---\\nname: {}\\ndescription: By {}\\n---\\n\\n{}\\n"

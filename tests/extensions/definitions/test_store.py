@@ -12,19 +12,20 @@ import pytest
 
 from agentreg import RegistryError
 from agentreg.extensions.definitions.definition import AgentDefinition
-from agentreg.extensions.definitions.problems import DefinitionError, DefinitionNotFoundError, NotAnAgent
-from agentreg.extensions.definitions.reading.parsing import parse
-from agentreg.extensions.definitions.sources.source import Source, SourceUnavailableError
-from agentreg.extensions.definitions.storing.backends import Backend, Entry, Version
-from agentreg.extensions.definitions.storing.drafts import CONTENT_LIMIT
-from agentreg.extensions.definitions.storing.errors import (
+from agentreg.extensions.definitions.errors import (
     ContentError,
     DamagedStoreError,
     DefinitionExistsError,
     NotStoredError,
+    SourceUnavailableError,
     StoreUnavailableError,
     VersionConflictError,
 )
+from agentreg.extensions.definitions.problems import DefinitionError, DefinitionNotFoundError, NotAnAgent
+from agentreg.extensions.definitions.reading.parsing import parse
+from agentreg.extensions.definitions.sources.source import Source
+from agentreg.extensions.definitions.storing.backends import Backend, Entry, Version
+from agentreg.extensions.definitions.storing.drafts import CONTENT_LIMIT
 from agentreg.extensions.definitions.storing.filters import FilterError
 from agentreg.extensions.definitions.storing.ordering import SortError
 from agentreg.extensions.definitions.storing.store import DefinitionStore

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from agentreg.extensions.definitions.storing.errors import (
+from agentreg.extensions.definitions.errors import (
     DefinitionExistsError,
     NotStoredError,
     VersionConflictError,

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from agentreg.extensions.definitions.catalog.checks import Checks, Reload
 from agentreg.extensions.definitions.definition import AgentDefinition
+from agentreg.extensions.definitions.errors import SourceUnavailableError
 from agentreg.extensions.definitions.problems import Problem
-from agentreg.extensions.definitions.sources.source import Listing, Source, SourceUnavailableError
+from agentreg.extensions.definitions.sources.source import Listing, Source
 
 __all__ = ["Content", "Held", "SourceStatus"]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
+from agentreg.extensions.definitions.families import Family
 from agentreg.extensions.definitions.problems import Reporter
 from agentreg.extensions.definitions.reading.entries import Entry, kind_of
 from agentreg.extensions.definitions.reading.keys import FIELDS, meant
 from agentreg.extensions.definitions.reading.tool_lists import split_list
-from agentreg.extensions.definitions.sources.families import Family
 
 __all__ = ["fields_of"]
 

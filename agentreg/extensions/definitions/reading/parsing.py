@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from agentreg.extensions.definitions.definition import AgentDefinition
+from agentreg.extensions.definitions.families import FAMILIES, Family
 from agentreg.extensions.definitions.problems import Reporter
 from agentreg.extensions.definitions.reading.building import fields_of
 from agentreg.extensions.definitions.reading.decoding import decode
@@ -13,7 +14,6 @@ from agentreg.extensions.definitions.reading.header import split
 from agentreg.extensions.definitions.reading.line_reader import read_lines
 from agentreg.extensions.definitions.reading.toml_reader import read_toml
 from agentreg.extensions.definitions.reading.yaml_reader import Trouble, read_yaml
-from agentreg.extensions.definitions.sources.families import FAMILIES, Family
 
 __all__ = ["parse"]
 

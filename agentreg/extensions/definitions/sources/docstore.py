@@ -13,10 +13,10 @@ from typing import Any, Literal
 import httpx
 
 from agentreg.extensions.definitions.definition import AgentDefinition
+from agentreg.extensions.definitions.errors import ContentError, StoreUnavailableError
 from agentreg.extensions.definitions.problems import DefinitionError, NotAnAgent, Problem
 from agentreg.extensions.definitions.sources.rows import COLUMNS, columns_of, parse_row, to_row
 from agentreg.extensions.definitions.sources.source import Listing
-from agentreg.extensions.definitions.storing.errors import ContentError, StoreUnavailableError
 
 __all__ = ["BODY_LIMIT", "DocStoreClient", "DocStoreError", "DocStoreSource"]
 

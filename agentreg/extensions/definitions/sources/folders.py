@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from agentreg.extensions.definitions.definition import AgentDefinition
+from agentreg.extensions.definitions.errors import SourceUnavailableError
+from agentreg.extensions.definitions.families import FAMILIES, Scope, places
 from agentreg.extensions.definitions.problems import DefinitionError, NotAnAgent, Problem
 from agentreg.extensions.definitions.reading.parsing import parse
-from agentreg.extensions.definitions.sources.families import FAMILIES, Scope, places
-from agentreg.extensions.definitions.sources.source import Listing, SourceUnavailableError
+from agentreg.extensions.definitions.sources.source import Listing
 from agentreg.extensions.definitions.sources.walking import Found, Signature, Walk
 
 __all__ = ["SIZE_LIMIT", "FolderSource", "discover", "read_file"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from agentreg.extensions.definitions.families import FAMILIES, family_of
 from agentreg.extensions.definitions.problems import DefinitionError, NotAnAgent, Problem
 from agentreg.extensions.definitions.reading.parsing import parse
-from agentreg.extensions.definitions.sources.families import FAMILIES, family_of
 from agentreg.extensions.definitions.sources.folders import read_file
 from agentreg.extensions.definitions.sources.walking import Walk
 

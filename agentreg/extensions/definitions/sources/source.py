@@ -5,28 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from agentreg import RegistryError
 from agentreg.extensions.definitions.definition import AgentDefinition
 from agentreg.extensions.definitions.problems import Problem
 
-__all__ = ["Listing", "Source", "SourceUnavailableError"]
-
-
-class SourceUnavailableError(RegistryError):
-    """A source can't be read now: its server is down, its token has expired, its folder is not permitted.
-
-    Attributes:
-        source: The source's name.
-        cause: What went wrong.
-    """
-
-    def __init__(self, source: str, cause: str) -> None:
-        super().__init__(source, cause)
-        self.source = source
-        self.cause = cause
-
-    def __str__(self) -> str:
-        return f"the source {self.source!r} can't be read: {self.cause}; it is asked again at the next refresh"
+__all__ = ["Listing", "Source"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from agentreg.extensions.definitions.definition import AgentDefinition
+from agentreg.extensions.definitions.errors import ContentError
 from agentreg.extensions.definitions.reading.parsing import parse
 from agentreg.extensions.definitions.reading.rendering import markdown_of
 from agentreg.extensions.definitions.sources.rows import columns_of, digest_of, parse_row
 from agentreg.extensions.definitions.storing.backends import Version
-from agentreg.extensions.definitions.storing.errors import ContentError
 from agentreg.extensions.definitions.storing.stored import written
 
 __all__ = ["CONTENT_LIMIT", "NAME_LIMIT", "Draft"]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from agentreg.extensions.definitions.definition import AgentDefinition
+from agentreg.extensions.definitions.errors import ContentError
 from agentreg.extensions.definitions.problems import DefinitionError, NotAnAgent
 from agentreg.extensions.definitions.sources.folders import FolderSource
-from agentreg.extensions.definitions.storing.errors import ContentError
 
 __all__ = ["Migrated", "MigrationReport", "Target", "migrate"]
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import redis
 
+from agentreg.extensions.definitions.errors import StoreFormatError, StoreUnavailableError
 from agentreg.extensions.definitions.storing.backends import Entry, Version
-from agentreg.extensions.definitions.storing.errors import StoreFormatError, StoreUnavailableError
 
 __all__ = ["PREFIX", "RedisBackend"]
 

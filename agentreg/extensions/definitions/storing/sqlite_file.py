@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import TypeVar
 
-from agentreg.extensions.definitions.storing.errors import DamagedStoreError, StoreFormatError, StoreUnavailableError
+from agentreg.extensions.definitions.errors import DamagedStoreError, StoreFormatError, StoreUnavailableError
 
 __all__ = ["SCHEMA_VERSION", "SQLiteFile", "roll_back"]
 

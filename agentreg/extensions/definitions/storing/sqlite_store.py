@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from agentreg.extensions.definitions.errors import StoreUnavailableError
 from agentreg.extensions.definitions.storing.backends import Entry, Version
-from agentreg.extensions.definitions.storing.errors import StoreUnavailableError
 from agentreg.extensions.definitions.storing.sqlite_file import SQLiteFile, roll_back
 
 __all__ = ["SQLiteBackend"]

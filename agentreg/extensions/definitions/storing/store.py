@@ -13,17 +13,17 @@ from uuid import uuid4
 from typing_extensions import Self
 
 from agentreg.extensions.definitions.definition import AgentDefinition
-from agentreg.extensions.definitions.problems import DefinitionError, NotAnAgent, Problem
-from agentreg.extensions.definitions.sources.rows import digest_of
-from agentreg.extensions.definitions.sources.source import Listing
-from agentreg.extensions.definitions.storing.backends import Backend, Entry, Version
-from agentreg.extensions.definitions.storing.drafts import Draft
-from agentreg.extensions.definitions.storing.errors import (
+from agentreg.extensions.definitions.errors import (
     DamagedStoreError,
     DefinitionExistsError,
     NotStoredError,
     VersionConflictError,
 )
+from agentreg.extensions.definitions.problems import DefinitionError, NotAnAgent, Problem
+from agentreg.extensions.definitions.sources.rows import digest_of
+from agentreg.extensions.definitions.sources.source import Listing
+from agentreg.extensions.definitions.storing.backends import Backend, Entry, Version
+from agentreg.extensions.definitions.storing.drafts import Draft
 from agentreg.extensions.definitions.storing.filters import Filter
 from agentreg.extensions.definitions.storing.opening import open_backend
 from agentreg.extensions.definitions.storing.ordering import Sort

@@ -1,4 +1,4 @@
-"""What can go wrong with stored definitions, each with the way out."""
+"""What can go wrong with sources and stored definitions, each with the way out."""
 
 from __future__ import annotations
 
@@ -6,17 +6,34 @@ from collections.abc import Iterable
 
 from agentreg import RegistryError
 from agentreg.extensions.definitions.problems import DefinitionNotFoundError
-from agentreg.extensions.definitions.sources.source import SourceUnavailableError
 
 __all__ = [
     "ContentError",
     "DamagedStoreError",
     "DefinitionExistsError",
     "NotStoredError",
+    "SourceUnavailableError",
     "StoreFormatError",
     "StoreUnavailableError",
     "VersionConflictError",
 ]
+
+
+class SourceUnavailableError(RegistryError):
+    """A source can't be read now: its server is down, its token has expired, its folder is not permitted.
+
+    Attributes:
+        source: The source's name.
+        cause: What went wrong.
+    """
+
+    def __init__(self, source: str, cause: str) -> None:
+        super().__init__(source, cause)
+        self.source = source
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return f"the source {self.source!r} can't be read: {self.cause}; it is asked again at the next refresh"
 
 
 class ContentError(RegistryError, ValueError):
