@@ -336,6 +336,7 @@ class Table:
 
         The caller drops it outside the lock, and closes the extensions.
         """
+        global _find
         with lock:
             while True:
                 self.sweep()
@@ -352,7 +353,9 @@ class Table:
                 find = entries.get
                 if self.revision == revision:
                     self.pools, self.extensions, self.rosters, self.members, self.capabilities = empty
-                    self._use(entries, find)
+                    self.entries = self.agents.data = entries
+                    if self is now.table:
+                        _find = find
                     self.counter = self.drops = 0
                     if self.subscriptions:
                         self.log |= log
@@ -394,6 +397,7 @@ class Table:
                 return (revision, *copies)
 
     def _compact(self) -> None:
+        global _find
         # a dict never shrinks on deletion: copy what is left into fresh ones
         revision = self.revision
         entries, find = _copied(self.entries)
@@ -403,15 +407,10 @@ class Table:
         rosters, _ = _copied(self.rosters)
         if self.revision == revision:
             self.members, self.capabilities, self.pools, self.rosters = members, capabilities, pools, rosters
-            self._use(entries, find)
+            self.entries = self.agents.data = entries
+            if self is now.table:
+                _find = find
             self.drops = 0
-
-    def _use(self, entries: dict[str, Entry], find: Callable[[Any], Entry | None]) -> None:
-        global _find
-        self.entries = entries
-        self.agents.data = entries
-        if self is now.table:
-            _find = find
 
 
 def _copied(table: dict[str, T]) -> tuple[dict[str, T], Callable[[Any], T | None]]:
