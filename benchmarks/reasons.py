@@ -27,8 +27,8 @@ REASONS = {
         "keeps the change for watchers and searches it by words; the two are equal within the noise."
     ),
     "register_agent + deregister_agent, events queued only": (
-        "Here kaizen's listener is not paid for, only the queue; what agentreg does besides (a token, a weak reference, "
-        "checks, a log of changes, an index that its search uses) is."
+        "Here kaizen's listener is not paid for, only the queue; what agentreg does besides (a token, a weak "
+        "reference, checks, a log of changes, an index that its search uses) is."
     ),
     "find_agents_by_capability, 50 hits, 1,000,000 records": (
         "The steps are the same at every size. Of a thousand records all are in the processor's cache, of a million "

@@ -20,14 +20,24 @@ from importlib import import_module
 
 from agentreg.cli.errors import DONE, INTERRUPTED, UNREAD, USAGE, CommandError
 
-__all__ = ["GROUPS", "main"]
+__all__ = ["COMMANDS", "main"]
 
-# Every module that brings commands; a new group is one more line.
-GROUPS = (
-    "agentreg.cli.demo",
-    "agentreg.cli.definitions",
-    "agentreg.cli.doctor",
-)
+# Every command and the module that brings it; a new one is one more line.
+COMMANDS = {
+    "demo": "agentreg.cli.demo",
+    "definitions": "agentreg.cli.definitions",
+    "check": "agentreg.cli.definitions",
+    "doctor": "agentreg.cli.doctor",
+    "register": "agentreg.cli.agents",
+    "heartbeat": "agentreg.cli.agents",
+    "deregister": "agentreg.cli.agents",
+    "list": "agentreg.cli.agents",
+    "watch": "agentreg.cli.agents",
+    "status": "agentreg.cli.agents",
+    "run": "agentreg.cli.run",
+    "hook": "agentreg.cli.hook",
+    "serve": "agentreg.cli.serve",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["demo", "--analysts", "4", "--loud"])
     2
     """
-    parser = make_parser()
+    argv = sys.argv[1:] if argv is None else argv
+    parser = make_parser(COMMANDS.get(argv[0]) if argv else None)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as done:  # --help and --version, or bad usage that argparse has explained
@@ -59,15 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return UNREAD
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of every command."""
+def make_parser(module: str | None = None) -> argparse.ArgumentParser:
+    """The parser of every command, or only of those that one *module* brings: a call starts faster so."""
     parser = argparse.ArgumentParser(
         prog="agentreg", description="Which agents are there, and may I have one?", allow_abbrev=False
     )
     parser.add_argument("-V", "--version", action="version", version=f"agentreg {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for group in GROUPS:
-        import_module(group).add_commands(commands)
+    for each in [module] if module is not None else dict.fromkeys(COMMANDS.values()):
+        import_module(each).add_commands(commands)
     return parser
 
 

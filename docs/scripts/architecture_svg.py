@@ -61,7 +61,8 @@ class Room:
 
 
 ROOMS = {
-    "demo": Room(0, 3, 0, "program", ("a crew of agents at work on a folder of Python files",)),
+    "demo": Room(0, 2, 0, "program", ("agents at work on files, in one process", "and in several")),
+    "extensions.service": Room(3, 3, 0, "extension", ("all of it over HTTP",)),
     "cli": Room(4, 4, 0, "program", ("the command agentreg",)),
     "extensions.load_balancing": Room(0, 0, 1, "extension", ("who is least busy; pickers",)),
     "extensions.health": Room(1, 1, 1, "extension", ("who answers",)),
@@ -109,8 +110,8 @@ NOTES = (
     "Arrows that follow from others are left out.",
     "",
     "Programs put the parts together; nobody imports them.",
-    "Extensions import no other extension; coordination",
-    "alone uses the index of capabilities.",
+    "Extensions import no other extension, but that",
+    "coordination uses capabilities, the service all.",
     "The core needs typing-extensions, nothing else.",
 )
 # How an arrow runs, where the places of its ends don't say: v down, h across; and how far below the middle it starts.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -113,3 +114,13 @@ def test_python_dash_m_agentreg_is_the_same_command() -> None:
     done = subprocess.run([sys.executable, "-m", "agentreg", "--version"], capture_output=True, text=True, check=True)
 
     assert done.stdout == f"agentreg {agentreg.__version__}\n"
+
+
+def test_every_command_is_brought_by_the_module_that_the_table_names(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["--help"])
+    listed = re.findall(r"^ {4}([a-z][a-z-]*) ", capsys.readouterr().out, re.MULTILINE)
+
+    assert listed == list(cli.COMMANDS)
+    for command in cli.COMMANDS:
+        assert cli.main([command, "--help"]) == 0
+        assert f"usage: agentreg {command}" in capsys.readouterr().out

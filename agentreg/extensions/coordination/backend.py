@@ -186,6 +186,7 @@ FORMS = (
     "redis+sentinel://host:port,host:port/service/db",
     "redis+cluster://host:port",
     "unix:///path/to/redis.sock",
+    "http://host:port",
 )
 
 
@@ -231,6 +232,12 @@ def open_backend(url: str, clock: Callable[[], float]) -> Backend:
         except ImportError as error:
             raise _missing(url, "redis", error) from error
         return RedisBackend(url)
+    if scheme in ("http", "https"):
+        try:
+            from agentreg.extensions.coordination.http import HTTPBackend
+        except ImportError as error:
+            raise _missing(url, "http", error) from error
+        return HTTPBackend(url)
     raise BackendURLError(without_password(url), f"no store goes by {scheme!r}", FORMS)
 
 

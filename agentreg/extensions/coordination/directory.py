@@ -8,7 +8,7 @@ import logging
 import time
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import Self
 
 from agentreg.extensions.coordination import views
-from agentreg.extensions.coordination.backend import Backend, Delete, Patch, Put, Renew, open_backend
+from agentreg.extensions.coordination.backend import Answer, Backend, Delete, Patch, Put, Renew, open_backend
 from agentreg.extensions.coordination.broadcast import Broadcast, Callback
 from agentreg.extensions.coordination.cards import text
 from agentreg.extensions.coordination.config import AgentDirectoryConfig
@@ -35,6 +35,9 @@ __all__ = ["AgentDirectory"]
 
 _log = logging.getLogger(__name__)
 _now, _UTC = datetime.now, timezone.utc
+
+Batch = Sequence[Put] | Sequence[Patch] | Sequence[Delete] | Sequence[Renew]
+_VERBS = {Put: "put", Patch: "patch", Delete: "delete"}
 
 
 class AgentDirectory:
@@ -320,6 +323,32 @@ class AgentDirectory:
         plain["worked"] = time.time()
         answer = await self._follower.write(self._backend.patch([Patch(agent_id, record.token, plain)]))
         return bool(answer.results[0])
+
+    # -- on behalf of others ------------------------------------------------
+
+    @property
+    def store(self) -> Backend:
+        """The store itself."""
+        return self._backend
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The clock of the copy here: `AgentMetadata.heard` is on it."""
+        return self._clock
+
+    async def carry_out(self, batch: Batch) -> Answer:
+        """Have the store carry out *batch*, all of one kind, and wait until the copy here shows it.
+
+        For services that keep records on behalf of others: a record entered
+        so does not leave with this directory. Raises DirectoryUnavailableError.
+        """
+        verb = next((verb for kind, verb in _VERBS.items() if batch and isinstance(batch[0], kind)), "renew")
+        answer: Answer = await self._follower.write(getattr(self._backend, verb)(batch))
+        return answer
+
+    def hear(self, record: AgentMetadata) -> None:
+        """The copy here shows at once that *record* has beaten; the store hears of it by a `Renew` of the caller's."""
+        self._replica.beat(record, self._clock())
 
     # -- status and heartbeats ----------------------------------------------
 

@@ -19,7 +19,7 @@ try:
 except ImportError:  # an extra, and needed only where there is no /proc
     psutil = None
 
-__all__ = ["Process", "is_over", "this_process"]
+__all__ = ["Process", "find_process", "is_over", "this_process"]
 
 
 class Process(NamedTuple):
@@ -98,6 +98,16 @@ def is_over(process: Process) -> bool:
 def _same_container_host(namespace: str, ours: str) -> bool:
     # another boot, the same name: this machine before it was restarted, unless it is some container's name
     return namespace == ours
+
+
+def find_process(pid: int, host: str = "", cwd: str = "") -> Process:
+    """This machine's process *pid* as it is now; if there is none, one that is over.
+
+    >>> find_process(os.getpid()) == this_process()._replace(cwd="")
+    True
+    """
+    start = _start_of(pid) if boot() else 0
+    return Process(host or platform.node(), pid, -1 if start is None else start, boot(), cwd)
 
 
 @functools.lru_cache(maxsize=1)

@@ -23,7 +23,9 @@ from agentreg.extensions.coordination.record import AgentMetadata, AgentStatus, 
 __all__ = ["Replica", "Runtime"]
 
 HISTORY = 10_000  #: how many changes a watcher may be behind before it must resynchronise
-UNWATCHED = 1_000  # and how many are kept while nobody has watched yet: old ones are cold in the cache, and dear to drop
+UNWATCHED = (
+    1_000  # and how many are kept while nobody has watched yet: old ones are cold in the cache, and dear to drop
+)
 
 _NEVER = float("-inf")
 _SAME_BEAT = 0.05  # seconds: what comes back from the store is this process' own beat, not another
@@ -113,6 +115,10 @@ class Replica:
 
     def load(self, snapshot: Snapshot, tell: bool) -> None:
         """Become what *snapshot* says, and forget the history; with *tell*, listeners hear of the differences."""
+        now = self.clock()
+        ages = {beat.agent_id: max(beat.age, 0.0) for beat in snapshot.beats}
+        for record in snapshot.records:
+            record.beat = now - ages.get(record.agent_id, 0.0)
         if tell:
             for change in list(self._differences(snapshot)):
                 runtime_changed = self._carry_out(change)
@@ -126,7 +132,7 @@ class Replica:
         self.mark = snapshot.mark
         self.breaks += 1
         self.history.clear()
-        self.hear(snapshot.beats, self.clock(), tell=False)
+        self.hear(snapshot.beats, now, tell=False)
 
     def _differences(self, snapshot: Snapshot) -> Iterable[Change]:
         there = {record.agent_id: record for record in snapshot.records}

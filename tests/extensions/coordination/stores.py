@@ -8,6 +8,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,6 +21,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STORES = ["memory", "sqlite", "redis"]
+if all(map(find_spec, ("httpx", "msgspec", "platformdirs", "starlette", "uvicorn"))):
+    STORES.append("http")
 
 _numbers = itertools.count(1)
 
@@ -54,6 +57,12 @@ def make_store(kind: str, folder: Path, request: pytest.FixtureRequest) -> Store
         return Store(kind, f"sqlite:///{folder}/agents.db")
     if kind == "redis":
         return Store(kind, request.getfixturevalue("redis_url"))
+    if kind == "http":
+        from .services import ThreadedService
+
+        service = ThreadedService()
+        request.addfinalizer(service.stop)
+        return Store(kind, service.url)
     raise ValueError(kind)
 
 

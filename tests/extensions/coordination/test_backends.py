@@ -165,7 +165,8 @@ async def test_a_patch_changes_fields_and_says_what_the_status_was(store: Store)
 async def test_a_patch_to_what_is_so_already_is_no_change(store: Store) -> None:
     async with store.opened() as backend:
         await backend.put([Put(record("ann", endpoint="here"))])
-        same = {"status": "active", "lapsed_from": None, "endpoint": "here", "work_state": "active", "metadata": {}}
+        same: dict[str, Any] = {"status": "active", "lapsed_from": None, "endpoint": "here"}
+        same |= {"work_state": "active", "metadata": {}}
         answer = await backend.patch([Patch("ann", "token of ann", same)])
 
     assert (answer.revision, answer.results) == (1, [True])

@@ -185,7 +185,7 @@ def _overlap(text: str, capability: str) -> float:
     return len(ours & theirs) / len(ours | theirs)
 
 
-EXAMPLES = {"memory": (60, 40), "sqlite": (12, 25), "redis": (12, 25)}
+EXAMPLES = {"memory": (60, 40), "sqlite": (12, 25), "redis": (12, 25), "http": (3, 20)}
 
 
 @pytest.mark.parametrize("kind", STORES)

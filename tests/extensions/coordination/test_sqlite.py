@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,14 +149,14 @@ async def test_the_file_says_whose_it_is_and_others_can_read_it_while_it_is_in_u
 
         await backend.list()
 
-        columns = "agent_id, name, runtime_id, host, pid, cwd, version, capabilities, status, work_state, metadata"
+        columns = "agent_id, name, runtime_id, host, pid, cwd, version, capabilities, status, health, metadata"
         assert ask(path, f"SELECT {columns} FROM agents ORDER BY agent_id") == [
             ("ann", "Ann", "r", "far", 7, "/work", "2", '["one"]', "active", "active", '{"team":"blue"}'),
-            ("bob", "bob", "r", None, None, None, None, "[]", "degraded", "idle", None),
+            ("bob", "bob", "r", None, None, None, None, "[]", "idle", "degraded", "{}"),
         ]
         [(registered, heartbeat)] = ask(path, "SELECT registered_at, last_heartbeat FROM agents WHERE agent_id = 'ann'")
-        assert registered == 1_700_000_000.0
-        assert abs(heartbeat - time.time()) < 3600
+        assert registered == "2023-11-14T22:13:20.000Z"
+        assert abs(datetime.fromisoformat(heartbeat[:-1] + "+00:00").timestamp() - time.time()) < 3600
         assert ask(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
         assert ask(path, "PRAGMA user_version") == [(1,)]
 

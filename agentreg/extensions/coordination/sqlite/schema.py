@@ -94,6 +94,34 @@ def _number(url: str, name: str, text: str) -> float:
     return value
 
 
+_HEARD = (
+    "max(registered_at,"
+    " coalesce((SELECT heard_at FROM beats WHERE beats.agent_id = records.agent_id), registered_at),"
+    " coalesce((SELECT heard_at FROM beats WHERE beats.agent_id IS NULL AND beats.runtime_id = records.runtime_id),"
+    "  registered_at))"
+)
+
+
+def _utc(seconds: str) -> str:
+    return f"strftime('%Y-%m-%dT%H:%M:%fZ', {seconds}, 'unixepoch')"
+
+
+# For others: times as ISO 8601 in UTC, one status out of health and work, defaults filled in.
+_VIEW = (
+    "CREATE VIEW agents AS SELECT agent_id, coalesce(name, agent_id) AS name, runtime_id, token, host, pid,"
+    " process_start, boot_id, cwd, version, file_path, endpoint, capabilities,"
+    " CASE status WHEN 'unhealthy' THEN 'error' WHEN 'offline' THEN 'offline'"
+    "  ELSE coalesce(work_state, 'active') END AS status, status AS health,"
+    " coalesce(work_state, 'active') AS work_state,"
+    f" {_utc('coalesce(created_at, registered_at)')} AS created_at, {_utc('registered_at')} AS registered_at,"
+    f" {_utc(_HEARD)} AS last_heartbeat,"
+    f" {_utc('coalesce(last_activity, registered_at)')} AS last_modified,"
+    f" {_utc('coalesce(last_activity, registered_at)')} AS last_activity, revision,"
+    " coalesce(config, '{}') AS config, coalesce(resources, '{}') AS resources,"
+    " coalesce(performance, '{}') AS performance, coalesce(relationships, '{}') AS relationships,"
+    " coalesce(metadata, '{}') AS metadata, rest FROM records"
+)
+
 _LAYOUT = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
     f"CREATE TABLE records ({', '.join(f'{name} {kind}'.strip() for name, kind in COLUMNS.items())})",
@@ -105,16 +133,7 @@ _LAYOUT = (
     "CREATE UNIQUE INDEX beats_of_runtimes ON beats (runtime_id) WHERE agent_id IS NULL",
     "CREATE TABLE log (revision INTEGER PRIMARY KEY, kind TEXT NOT NULL, agent_id TEXT NOT NULL,"
     " runtime_id TEXT NOT NULL, token TEXT NOT NULL, reason TEXT, detail TEXT)",
-    # for others: seconds since 1970, defaults filled in
-    "CREATE VIEW agents AS SELECT agent_id, coalesce(name, agent_id) AS name, runtime_id, token, host, pid,"
-    " process_start, boot_id, cwd, version, file_path, endpoint, capabilities, status,"
-    " coalesce(work_state, 'active') AS work_state, coalesce(created_at, registered_at) AS created_at, registered_at,"
-    " max(registered_at,"
-    "  coalesce((SELECT heard_at FROM beats WHERE beats.agent_id = records.agent_id), registered_at),"
-    "  coalesce((SELECT heard_at FROM beats WHERE beats.agent_id IS NULL AND beats.runtime_id = records.runtime_id),"
-    "   registered_at)) AS last_heartbeat,"
-    " coalesce(last_activity, registered_at) AS last_activity, revision, config, resources, performance,"
-    " relationships, metadata, rest FROM records",
+    _VIEW,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
 )
@@ -151,6 +170,7 @@ def connect(address: Address, clock: Callable[[], float], whole: bool) -> sqlite
             _lay_out(connection)
         elif whole:
             _check(connection, os.path.getsize(address.path))
+            _renew_view(connection)
         _choose_journal(connection)
         _notice_reboot(connection, clock)
     except BaseException:
@@ -183,6 +203,16 @@ def _lay_out(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     connection.executemany("INSERT INTO meta VALUES (?, ?)", {**_META, "store": uuid.uuid4().hex}.items())
     connection.execute("COMMIT")
+
+
+def _renew_view(connection: sqlite3.Connection) -> None:
+    """Give a file that an earlier version has made today's view."""
+    found = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'agents'").fetchone()
+    if found != (_VIEW,):
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DROP VIEW IF EXISTS agents")
+        connection.execute(_VIEW)
+        connection.execute("COMMIT")
 
 
 def _check(connection: sqlite3.Connection, size: int) -> None:

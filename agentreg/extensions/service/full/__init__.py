@@ -1,0 +1,5 @@
+"""The full form: records with all that is known of them, filtered, changed, counted."""
+
+from agentreg.extensions.service.full.routes import full_routes
+
+__all__ = ["full_routes"]
