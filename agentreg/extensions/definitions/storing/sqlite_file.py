@@ -139,8 +139,12 @@ class SQLiteFile:
 
     def _has_schema(self, connection: sqlite3.Connection) -> bool:
         """Whether the tables are there; anything else than ours, or nothing, is refused."""
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        # in one statement, so that both are of one moment: somebody else may be making the tables now
+        rows = connection.execute(
+            "SELECT v.user_version, m.name FROM pragma_user_version AS v"
+            " LEFT JOIN sqlite_master AS m ON m.type = 'table'"
+        ).fetchall()
+        version, tables = rows[0][0], {name for _, name in rows if name is not None}
         if version > SCHEMA_VERSION and {"entries", "versions"} <= tables:
             cause = f"its schema version is {version}, later than {SCHEMA_VERSION}, the latest that this agentreg reads"
             raise StoreFormatError(self._path, cause, "upgrade agentreg")
