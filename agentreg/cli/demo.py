@@ -67,6 +67,12 @@ def add_commands(commands: Any) -> None:
         "--limit", type=_between(1, 100_000), default=2000, metavar="N", help="read at most N files (default: 2000)"
     )
     parser.add_argument("--fast", action="store_true", help="don't slow down for the eye; only a terminal is slow")
+    _add_other_demos(parser)
+    parser.set_defaults(run=run, prog=parser.prog)
+
+
+def _add_other_demos(parser: argparse.ArgumentParser) -> None:
+    """The options of the demos besides the crew's: several processes, and agents from definitions."""
     parser.add_argument(
         "--processes",
         type=_between(2, 8),
@@ -93,7 +99,6 @@ def add_commands(commands: Any) -> None:
         help=f"with --definitions FOLDER: how long to watch for edits at the end (default: {WAIT:g}, 0 with --fast or "
         "--json)",
     )
-    parser.set_defaults(run=run, prog=parser.prog)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -75,6 +75,7 @@ class Scout(CrewMember):
         super().__init__(name, description="Lists the Python files of a folder.", capabilities=["list files"])
 
     async def work(self, task: Path, context: Mapping[str, Any]) -> Listing:
+        """The Python files of the folder *task*."""
         return await asyncio.to_thread(list_python_files, task, self.limit)
 
 
@@ -88,6 +89,7 @@ class Analyst(CrewMember):
         super().__init__(name, description="Measures a Python file.", capabilities=["measure files"])
 
     async def work(self, task: Job, context: Mapping[str, Any]) -> FileFacts:
+        """The facts about the file of *task*."""
         self.board.files[self.name] = task.path
         try:
             # in a thread, so that the other agents go on meanwhile
@@ -113,6 +115,7 @@ class Dispatcher(CrewMember):
         super().__init__(name, description="Has every file read.", capabilities=["hand out work"])
 
     async def work(self, task: Any, context: Mapping[str, Any]) -> Reading:
+        """The facts about every file that the scout has found."""
         listing: Listing = context["scout"]
         analysts = AgentRegistry.get_instance_count(POOL)
         pace = min(0.4, self.at_least * analysts / max(1, len(listing.files)))
@@ -146,6 +149,7 @@ class Archivist(CrewMember):
         super().__init__(name, description="Saves and restores the registry.", capabilities=["save the registry"])
 
     async def work(self, task: Any, context: Mapping[str, Any]) -> Snapshot:
+        """The registry as it was saved half way, and whom it restored."""
         await self._half_time((len(context["scout"].files) + 1) // 2)
         saved = AgentRegistry.count()
         await asyncio.to_thread(PersistentRegistry.save_state, self.file)
@@ -180,6 +184,7 @@ class Reviewer(CrewMember):
     task = "picks the worst places"
 
     async def work(self, task: Sequence[FileFacts], context: Mapping[str, Any]) -> tuple[Finding, ...]:
+        """The worst places of the files in *task*."""
         return worst_places(task, self.capabilities)
 
 
@@ -192,6 +197,7 @@ class Editor(CrewMember):
         super().__init__(name, description="Finds a reviewer.", capabilities=["choose a reviewer"])
 
     async def work(self, task: Any, context: Mapping[str, Any]) -> Review:
+        """What the reviewer that it picked has found."""
         reading: Reading = context["dispatcher"]
         needed = needed_capabilities(reading.files)
         candidates = {
@@ -215,6 +221,7 @@ class Reporter(CrewMember):
         super().__init__(name, description="Writes the report.", capabilities=["write Markdown"])
 
     async def work(self, task: Any, context: Mapping[str, Any]) -> Path:
+        """The file that it has written."""
         review: Review = context["editor"]
         shares = LoadBalancedRegistry.get_statistics()["invocation_counts"]
         await asyncio.to_thread(write_report, self.file, review, shares)

@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = ["capabilities_of", "identity", "is_plain", "json_object", "plain_card", "text"]
 
+_NO_TEXT = (int, float, bytes)
 _LONGEST = 255  # characters of an id, a runtime's id or a name
 _LONGEST_CAPABILITY = 1_000  # characters
 _MOST_CAPABILITIES = 1_000
@@ -24,9 +25,16 @@ def text(value: object, what: str) -> str:
 
 
 def identity(agent: object, attribute: str) -> str | None:
-    """The agent's own *attribute* if it is text, and not empty."""
+    """The agent's own *attribute* if it is text, and not empty; TypeError for a number or bytes.
+
+    Other objects (a method, a mock's attribute) say nothing of the kind.
+    """
     value = getattr(agent, attribute, None)
-    return value if isinstance(value, str) and value else None
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, _NO_TEXT):
+        raise TypeError(f"the agent's {attribute}: expected text, got {value!r}")
+    return None
 
 
 def capabilities_of(agent: object, given: Iterable[str] | None) -> tuple[str, ...]:
@@ -44,7 +52,7 @@ def capabilities_of(agent: object, given: Iterable[str] | None) -> tuple[str, ..
     if card is not None and isinstance(getattr(card, "skills", None), (list, tuple)):
         return _of_skills(card.skills)
     own = getattr(agent, "capabilities", None)
-    if own is None or not isinstance(own, (str, list, tuple, set, frozenset, dict)):
+    if not isinstance(own, (str, list, tuple, set, frozenset, dict, *_NO_TEXT)):
         return ()
     return _texts(own, "the agent's capabilities")
 
@@ -77,7 +85,7 @@ def _of_skills(skills: Iterable[Any]) -> tuple[str, ...]:
 def _texts(values: object, what: str) -> tuple[str, ...]:
     if isinstance(values, str):
         values = (values,)
-    elif not isinstance(values, Iterable):
+    elif isinstance(values, bytes) or not isinstance(values, Iterable):
         raise TypeError(f"{what}: expected texts, got {values!r}")
     found: dict[str, None] = {}
     for value in values:

@@ -201,6 +201,11 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"metadata": [1]}, TypeError, "metadata"),
     ({"endpoint": 80}, TypeError, "endpoint: expected text"),
     ({"agent": None}, TypeError, "agent: expected a live object"),
+    ({"agent": Worker(7)}, TypeError, "the agent's agent_id: expected text, got 7"),  # type: ignore[arg-type]
+    ({"agent": Worker("ann", name=b"Ann")}, TypeError, "the agent's name: expected text, got b'Ann'"),
+    ({"agent": Worker("ann", capabilities=5)}, TypeError, "the agent's capabilities: expected texts, got 5"),
+    ({"agent": Worker("ann", 5)}, TypeError, "the agent's capabilities: expected texts, got 5"),  # type: ignore[arg-type]
+    ({"agent": Worker("ann", _a2a_card={"capability": 5})}, TypeError, "capability: expected texts, got 5"),
 ]
 
 

@@ -37,8 +37,8 @@ async def test_a_store_that_is_held_up_is_503_with_the_reason_and_heals_by_itsel
         async def is_well() -> bool:
             return (await client.get("/health"))[0] == 200
 
-        await until(takes)
-        await until(is_well)
+        await until(takes, seconds=5)
+        await until(is_well, seconds=5)
 
 
 @run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ class Known:
         return [beat(line, now) for line in lines]
 
 
-class Query:
+class Query(ABC):
     """One question.
 
     Attributes:
@@ -48,17 +49,17 @@ class Query:
 
     until = 0.0
 
+    @abstractmethod
     def look(self, reading: Reading, known: Known) -> None:
         """Fetch what the answer needs."""
-        raise NotImplementedError
 
     def has_answer(self) -> bool:
         """Whether there is one; if not, it is looked again when there is news."""
         return True
 
+    @abstractmethod
     def answer(self) -> Any:
         """Make it."""
-        raise NotImplementedError
 
 
 class Listing(Query):
