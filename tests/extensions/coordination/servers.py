@@ -27,14 +27,24 @@ def required() -> str:
     return PROGRAM
 
 
+_handed_out: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that nobody listens on; a cluster's node needs the one 10,000 above it as well."""
+    """A port that nobody listens on, and that neither another worker nor an outgoing connection will take meanwhile.
+
+    A cluster's node needs the one 10,000 above it as well.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        with socket.socket() as one, socket.socket() as two, contextlib.suppress(OSError, OverflowError):
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            two.bind(("127.0.0.1", port + 10000))
-            return port
+        port = 10_000 + secrets.randbelow(12_000 // workers) * workers + number
+        with socket.socket() as one, socket.socket() as two, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            two.bind(("127.0.0.1", port + 10_000))
+            if port not in _handed_out:
+                _handed_out.add(port)
+                return port
 
 
 def command(port: int, *words: str | int, timeout: float = 5.0) -> bytes:
