@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -21,6 +22,18 @@ def _registry_of_its_own() -> Iterator[None]:
         if not lock.acquire(timeout=60):
             pytest.exit("the registry's lock is held for ever: no other test can run", returncode=1)
         lock.release()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_that_are_not_ignored() -> Iterator[None]:
+    """Children of a background job, or of nohup, would ignore what it ignores; of a handler they inherit nothing."""
+    known = [getattr(signal, name) for name in ("SIGHUP", "SIGINT") if hasattr(signal, name)]
+    ignored = [number for number in known if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture

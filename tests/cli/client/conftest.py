@@ -22,17 +22,6 @@ from tests.cli.client.small_service import SmallService
 SCRIPT = Path(__file__).with_name("small_service.py")
 
 
-@pytest.fixture(autouse=True)
-def _signals_that_are_not_ignored() -> Iterator[None]:
-    """Children of a background job, or of nohup, would ignore what it ignores; of a handler they inherit nothing."""
-    ignored = [number for number in (signal.SIGHUP, signal.SIGINT) if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, lambda *_: None)
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
-
-
 @dataclass(frozen=True)
 class Output:
     """How a command ended, and what it printed."""
