@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from agentreg.table import lock
 from agentreg.testing import isolated_registry as isolated
 
 pytest_plugins = ["pytester"]
+
+# Nothing is timed in tests. What lands is judged by the same examples every time; at a desk, they are new ones.
+settings.register_profile(
+    "agentreg",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("AGENTREG_SAME_EXAMPLES")),
+)
+settings.load_profile("agentreg")
 
 
 @pytest.fixture(autouse=True)

@@ -320,7 +320,7 @@ class AgentDirectory:
         record = self._replica.records.get(agent_id)
         if record is None:
             return False
-        plain["worked"] = time.time()
+        plain["worked"] = plain["modified"] = time.time()
         answer = await self._follower.write(self._backend.patch([Patch(agent_id, record.token, plain)]))
         return bool(answer.results[0])
 
@@ -346,6 +346,25 @@ class AgentDirectory:
         answer: Answer = await self._follower.write(getattr(self._backend, verb)(batch))
         return answer
 
+    def records(self) -> list[AgentMetadata]:
+        """The records in the copy here, in registration order, as it stands: nothing is waited for."""
+        with self._replica.lock:
+            return list(self._replica.records.values())
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Where the copy here stands: how many whole listings it has been made from, and its revision."""
+        return self._replica.breaks, self._replica.revision
+
+    def changes_since(self, position: tuple[int, int]) -> list[Change] | None:
+        """What has changed in the copy here since it stood at *position*; at most the first 1,000.
+
+        None where that is not known any more: then look at all of it.
+        """
+        replica = self._replica
+        with replica.lock:
+            return replica.since(position[1]) if position[0] == replica.breaks else None
+
     def hear(self, record: AgentMetadata) -> None:
         """The copy here shows at once that *record* has beaten; the store hears of it by a `Renew` of the caller's."""
         self._replica.beat(record, self._clock())
@@ -357,9 +376,9 @@ class AgentDirectory:
     ) -> bool:
         """Set an agent's status; False when it is unknown. An event comes only of a change.
 
-        Setting one ACTIVE that was not counts as a heartbeat. *runtime_id*
-        says who asks, and decides nothing. Raises ValueError for an unknown
-        status.
+        Setting one ACTIVE that was not counts as a heartbeat, and so does
+        setting one DEGRADED that was unhealthy or offline. *runtime_id* says
+        who asks, and decides nothing. Raises ValueError for an unknown status.
         """
         status = status_of(status)
         await self._fresh()
@@ -368,7 +387,7 @@ class AgentDirectory:
             return False
         if record.status is status and record.lapsed_from is None:
             return True
-        if status is AgentStatus.ACTIVE:
+        if status is AgentStatus.ACTIVE or (status is AgentStatus.DEGRADED and record.status in _UNWELL):
             await self._renew_one(record)
         fields = {"status": status.value, "lapsed_from": None}
         answer = await self._follower.write(self._backend.patch([Patch(agent_id, record.token, fields)]))
@@ -573,10 +592,10 @@ class AgentDirectory:
 
     def _heard(self, change: Change, runtime_changed: bool) -> None:
         """A change has come into the copy. Called under its lock, in any thread."""
-        if change.record is not None:
-            self._keeper.liveness.entered(change.record)
-        elif change.kind == "deregistered":
+        if change.kind == "deregistered":
             self._holdings.let_go(change)
+        elif change.record is not None or "status" in (change.fields or {}):
+            self._keeper.liveness.expect(self._replica.records[change.agent_id])
         if self.config.enable_event_broadcasting:
             self._announce(change, runtime_changed)
         self._watchers.wake()
@@ -598,6 +617,9 @@ class AgentDirectory:
         if self.config.enable_event_broadcasting and self._broadcast.wanted(kind):
             revision = self._replica.revision
             self._broadcast.emit(RegistryEvent(kind, record.agent_id, record.runtime_id, revision=revision))
+
+
+_UNWELL = (AgentStatus.UNHEALTHY, AgentStatus.OFFLINE)
 
 
 def _kind(event_type: RegistryEventType | str) -> RegistryEventType:

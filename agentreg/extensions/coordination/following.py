@@ -127,6 +127,7 @@ class Follower:
         old = self.replica
         self.replica = Replica(old.clock)
         self.replica.listeners, self.replica.beat_listeners = old.listeners, old.beat_listeners
+        self.replica.breaks = old.breaks
         self._loaded = False
 
     async def follow(self, lease: float, on_gap: Callable[[], None]) -> None:

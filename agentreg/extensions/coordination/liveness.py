@@ -49,8 +49,8 @@ class Liveness:
         self._floor = self._began = self._replica.clock()
         self.next_due = self._floor + self._timeout
 
-    def entered(self, record: AgentMetadata) -> None:
-        """*record* is new, and has its first lease."""
+    def expect(self, record: AgentMetadata) -> None:
+        """*record* is new, or counts as well again: it is to be looked at when its lease ends, or at once if it has."""
         due = record.beat + self._timeout
         self.next_due = min(self.next_due, due)
         if self._due.get(record.runtime_id, -math.inf) > due:

@@ -147,6 +147,7 @@ class AgentMetadata:
     metadata = _Sparse(_NOTHING)
     lapsed_from = _Sparse[AgentStatus | None](None)
     worked = _Sparse[float | None](None)  # the last activity, in seconds since 1970
+    modified = _Sparse[float | None](None)  # the last change that its owner asked for, likewise
 
     def __init__(
         self,
@@ -212,6 +213,11 @@ class AgentMetadata:
     def last_activity(self) -> datetime:
         """When its record last changed."""
         return _utc(self.registered if self.worked is None else self.worked)
+
+    @property
+    def last_modified(self) -> datetime:
+        """When its owner last registered or changed it; neither heartbeats nor a change of health count."""
+        return _utc(self.registered if self.modified is None else self.modified)
 
     @property
     def host(self) -> str:

@@ -725,6 +725,27 @@ async def test_the_id_of_one_whose_lease_has_run_out_is_free_in_the_same_step() 
     assert list(directory.runtime_agents) == ["after"]
 
 
+@pytest.mark.parametrize("back", ["beats", "is set active", "is set degraded"])
+@run
+async def test_one_that_came_back_and_falls_silent_again_is_unhealthy_again_after_one_lease(back: str) -> None:
+    clock = FakeClock()
+    directory = AgentDirectory(AgentDirectoryConfig(heartbeat_timeout=5, auto_deregister_timeout=500), clock=clock)
+    worker = Worker("ann")
+    await directory.register_agent(worker, "r")
+    clock.now += 6
+    assert [each.agent_id for each in await directory.find_agents_by_status(AgentStatus.UNHEALTHY)] == ["ann"]
+    if back == "beats":
+        await directory.update_agent_heartbeat("ann")
+    else:
+        await directory.update_agent_status("ann", back.removeprefix("is set "))
+    clock.now += 4
+    assert await directory.find_agents_by_status(AgentStatus.UNHEALTHY) == []
+
+    clock.now += 2
+
+    assert [each.agent_id for each in await directory.find_agents_by_status(AgentStatus.UNHEALTHY)] == ["ann"]
+
+
 # -- other processes ------------------------------------------------------------------------------
 
 

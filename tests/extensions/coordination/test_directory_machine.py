@@ -96,7 +96,10 @@ class DirectoryMachine(RuleBasedStateMachine):
         known = self.model.get(agent_id)
         assert self.do(self.directories[which].update_agent_status(agent_id, status)) is (known is not None)
         if known is not None:
-            if status is AgentStatus.ACTIVE and known.status != "active":
+            unwell = known.status in ("unhealthy", "offline")
+            if (status is AgentStatus.ACTIVE and known.status != "active") or (
+                status is AgentStatus.DEGRADED and unwell
+            ):
                 known.heard = self.now
             self.set(known, status.value, None)
 

@@ -42,8 +42,9 @@ class SQLiteBackend:
 
     Args:
         url: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``, with ``?timeout=`` (seconds, 5),
-            ``history=`` (changes that the log keeps, 100,000) and ``flush=`` (seconds that a beat waits at
-            most until it is written, 0.1). Raises BackendURLError.
+            ``history=`` (changes that the log keeps, 100,000), ``flush=`` (seconds that a beat waits at most
+            until it is written, 0.1) and ``look=`` (seconds between two looks whether other processes have
+            changed the file, 0.02). Raises BackendURLError.
         clock: Monotonic seconds, the same for all processes that use the file.
     """
 
@@ -114,12 +115,21 @@ class SQLiteBackend:
 
     async def renew(self, batch: Sequence[Renew]) -> Answer:
         """Note beats, to be written with the next that are due; if the store isn't open, at once."""
-        if batch and self._writer.beats.note(batch):
-            self._writer.worker.wake()
+        if batch:
+            self.note(batch)
         if batch and self._opened_in != os.getpid():
             await self._answer(self._writer.submit(()), self._writer)
         queries = [Present(batch[start : start + MANY]) for start in range(0, len(batch) or 1, MANY)]
         return _join([await self._answer(self._reader.submit(query), self._reader) for query in queries])
+
+    def note(self, batch: Sequence[Renew]) -> None:
+        """`renew` for those who need no answer: nothing is looked up. Only of an open store are they written soon."""
+        if self._writer.beats.note(batch):
+            self._writer.worker.wake()
+
+    def lateness(self) -> tuple[float, Exception | None]:
+        """By how many seconds the writing of beats is late, and why as far as that is known. Thread-safe."""
+        return self._writer.beats.overdue(), self._writer.trouble
 
     async def list(self) -> Snapshot:
         """Everything, the beats included that wait."""

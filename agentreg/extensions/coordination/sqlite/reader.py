@@ -15,7 +15,7 @@ from agentreg.extensions.coordination.sqlite.worker import Request, Worker
 
 __all__ = ["Reader"]
 
-SOON, LATER = 0.005, 0.02  #: seconds between two looks for news, soon after some and later
+SOON = 4  #: times as often as else, it is looked for news soon after some
 RESTLESS = 0.1  #: seconds after news in which the file's time, of some milliseconds, says nothing
 THOROUGH = 0.5  #: seconds after which it isn't relied upon any more
 GROUP = 100
@@ -26,6 +26,8 @@ class Reader:
 
     def __init__(self, address: Address, clock: Callable[[], float]) -> None:
         self.database = Database(address, clock)
+        self._later = address.look
+        self._soon = address.look / SOON
         self._known = Known(clock)
         self._watching: list[Request] = []
         self._seen: object = None
@@ -47,10 +49,10 @@ class Reader:
             return None
         now = time.monotonic()
         if now < self._restless:
-            return self._last + SOON - now
+            return self._last + self._soon - now
         if now >= self._next or self.database.stamp() != self._stamp:
             return 0.0
-        return min(LATER, self._next - now)
+        return min(self._later, self._next - now)
 
     def _round(self) -> None:
         self._watching = [request for request in self._watching if not request.cancelled()]

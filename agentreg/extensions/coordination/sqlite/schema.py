@@ -34,6 +34,7 @@ class Address:
         timeout: Seconds after which a call gives up.
         history: How many changes the log keeps at least.
         flush: Seconds that a beat waits at most until it is written.
+        look: Seconds between two looks whether others have changed the file.
     """
 
     url: str
@@ -41,6 +42,7 @@ class Address:
     timeout: float = 5.0
     history: int = 100_000
     flush: float = 0.1
+    look: float = 0.02
 
     @classmethod
     def of(cls, url: str) -> Address:
@@ -79,7 +81,7 @@ def _options(url: str, query: str) -> dict[str, Any]:
     return options
 
 
-_KINDS: dict[str, type] = {"timeout": float, "history": int, "flush": float}
+_KINDS: dict[str, type] = {"timeout": float, "history": int, "flush": float, "look": float}
 
 
 def _number(url: str, name: str, text: str) -> float:
@@ -102,6 +104,9 @@ _HEARD = (
 )
 
 
+_MODIFIED = "coalesce(json_extract(rest, '$.modified'), registered_at)"
+
+
 def _utc(seconds: str) -> str:
     return f"strftime('%Y-%m-%dT%H:%M:%fZ', {seconds}, 'unixepoch')"
 
@@ -115,7 +120,7 @@ _VIEW = (
     " coalesce(work_state, 'active') AS work_state,"
     f" {_utc('coalesce(created_at, registered_at)')} AS created_at, {_utc('registered_at')} AS registered_at,"
     f" {_utc(_HEARD)} AS last_heartbeat,"
-    f" {_utc('coalesce(last_activity, registered_at)')} AS last_modified,"
+    f" {_utc(_MODIFIED)} AS last_modified,"
     f" {_utc('coalesce(last_activity, registered_at)')} AS last_activity, revision,"
     " coalesce(config, '{}') AS config, coalesce(resources, '{}') AS resources,"
     " coalesce(performance, '{}') AS performance, coalesce(relationships, '{}') AS relationships,"

@@ -227,9 +227,9 @@ class Writing(Reading):
 
     def _has_beaten(self, agent_id: str | bytes, runtime_id: str | bytes, mark: int) -> bool:
         later = self._execute(
-            "SELECT 1 FROM beats WHERE agent_id = ?1 AND number > ?3"
-            " UNION ALL SELECT 1 FROM beats WHERE agent_id IS NULL AND runtime_id = ?2 AND number > ?3",
-            (agent_id, runtime_id, mark),
+            "SELECT 1 FROM beats WHERE agent_id = ? AND number > ?"
+            " UNION ALL SELECT 1 FROM beats WHERE agent_id IS NULL AND runtime_id = ? AND number > ?",
+            (agent_id, mark, runtime_id, mark),
         )
         return later.fetchone() is not None
 
@@ -250,7 +250,7 @@ class Writing(Reading):
         agents, runtimes = [], []
         for number, (runtime_id, agent_id, token, at, at_utc) in enumerate(beats, mark + 1):
             if agent_id is None:
-                runtimes.append((number, key(runtime_id), at, at_utc))
+                runtimes.append((number, key(runtime_id), at, at_utc, key(runtime_id)))
             else:
                 agents.append((number, at, at_utc, key(agent_id), key(token)))
         self._many(
@@ -260,7 +260,7 @@ class Writing(Reading):
         )
         self._many(
             "INSERT OR REPLACE INTO beats (number, runtime_id, heard, heard_at)"
-            " SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM records WHERE runtime_id = ?2)",
+            " SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM records WHERE runtime_id = ?)",
             runtimes,
         )
         self._execute("UPDATE meta SET value = ? WHERE key = 'mark'", (number,))

@@ -40,6 +40,7 @@ class Beats:
 
     def _begin_anew(self) -> None:
         self._waiting: deque[Heard] = deque()
+        self._since: float | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
@@ -53,6 +54,7 @@ class Beats:
             first = not self._waiting
             if first:
                 self._due = time.monotonic() + self._flush
+                self._since = self._due if self._since is None else self._since
             self._waiting.extend(beats)
         return first
 
@@ -69,6 +71,16 @@ class Beats:
                 last[heard.runtime_id if heard.agent_id is None else (heard.agent_id, heard.token)] = heard
         return list(last.values())
 
+    def written(self) -> None:
+        """Those that were taken are in the file."""
+        with self._lock:
+            self._since = time.monotonic() + self._flush if self._waiting else None
+
+    def overdue(self) -> float:
+        """Seconds by which the writing of the oldest is late; 0 if there are none, or it is not."""
+        since = self._since
+        return 0.0 if since is None or not self._waiting else max(time.monotonic() - since, 0.0)
+
     def took(self, seconds: float) -> None:
         """So long it took to write those that were taken."""
         self._flush = max(self._least, min(seconds * SHARE, SLOWEST))
@@ -84,6 +96,10 @@ class Beats:
 class Writer:
     """The thread that writes, and its connection.
 
+    Attributes:
+        beats: Those that wait.
+        trouble: Why the last transaction failed; None if it did not.
+
     Args:
         committed: Called in the thread after each transaction.
     """
@@ -95,6 +111,7 @@ class Writer:
         self._history = address.history
         self._committed = committed
         self._ill = False
+        self.trouble: Exception | None = None
         self.worker = Worker("write", self._round, self.beats.pause, self.database.close)
 
     def submit(self, items: Sequence[Item]) -> Future[Answer]:
@@ -110,7 +127,7 @@ class Writer:
         except Exception as error:
             self._one_by_one(group or self._begun(), error)
         else:
-            self._ill = False
+            self._ill, self.trouble = False, None
             for request, answer in zip(group, answers, strict=True):
                 request.future.set_result(answer)
             self._committed()
@@ -128,7 +145,10 @@ class Writer:
                     beats = self.beats.take()
                 elif self._beats_are_due():
                     beats = self.beats.take(BEATS)
-                return self._carried_out(connection, group, beats)
+                answers = self._carried_out(connection, group, beats)
+            if beats:
+                self.beats.written()
+            return answers
         except BaseException:
             self.beats.put_back(beats)
             raise
@@ -164,6 +184,7 @@ class Writer:
         self._committed()
 
     def _failed(self, group: list[Request], error: Exception) -> None:
+        self.trouble = error
         for request in group:
             request.future.set_exception(error)
         if not self.worker.stays:  # nobody would see to it that they are written later
