@@ -447,7 +447,7 @@ async def test_connections_are_encrypted_and_the_server_is_checked(certificate: 
         url = f"rediss://127.0.0.1:{server.tls_port}"
         async with opened(f"{url}?ssl_ca_certs={certificate}") as backend:
             answer = await backend.put([Put(record("ann"))])
-        stranger = RedisBackend(f"{url}?timeout=0.5")
+        stranger = RedisBackend(f"{url}?timeout=5")
         with pytest.raises(DirectoryUnavailableError, match=r"(?i)certificate"):
             await stranger.open()
         await stranger.close()
