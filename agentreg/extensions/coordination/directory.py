@@ -412,8 +412,14 @@ class AgentDirectory:
         item = Renew(record.runtime_id, record.agent_id, self._holdings.own.get(record.agent_id, record).token)
         if self._memory is not None:
             return self._memory.renew_now(item)
-        answer = await self._backend.renew([item])
-        alive: bool = answer.results[0]
+        echoes = self._replica.echoes
+        echoes.add(record.agent_id)
+        alive = False
+        try:
+            alive = (await self._backend.renew([item])).results[0]
+        finally:
+            if not alive:
+                echoes.discard(record.agent_id)
         if alive:
             self._replica.beat(record, self._clock())
         return alive

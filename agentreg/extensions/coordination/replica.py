@@ -63,6 +63,8 @@ class Replica:
             left by it.
         beat_listeners: Called with each record that has beaten by itself.
         dead: The weak references of agents that were collected.
+        echoes: Agents whose last beat went out from here, and has not come
+            back from the store yet: it was told when it went.
         registrations, deregistrations: How many changes of these kinds came.
     """
 
@@ -89,6 +91,7 @@ class Replica:
         self._unusual: dict[AgentStatus, dict[str, AgentMetadata]] = {status: {} for status in _UNUSUAL}
         self._index = CapabilityIndex()
         self._holes = 0
+        self.echoes: set[str] = set()
 
     # -- changing it --------------------------------------------------------
 
@@ -180,6 +183,7 @@ class Replica:
         if record.status is not AgentStatus.ACTIVE:
             del self._unusual[record.status][agent_id]
         self._index.leave(agent_id)
+        self.echoes.discard(agent_id)
         if not isinstance(record._agent, weakref.ref):
             record._agent = None  # the history keeps the record, and must not keep the agent
         self._holes += 1
@@ -236,7 +240,8 @@ class Replica:
             else:
                 record = self.records.get(agent_id)
                 if record is not None and at > record.beat + _SAME_BEAT:
-                    self.beat(record, at, tell)
+                    self.beat(record, at, tell and agent_id not in self.echoes)
+                self.echoes.discard(agent_id)
 
     def beat(self, record: AgentMetadata, at: float, tell: bool = True) -> None:
         """*record* has beaten by itself."""

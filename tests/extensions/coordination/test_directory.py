@@ -33,6 +33,7 @@ from agentreg.extensions.coordination import (
     RegistryEventType,
     Resync,
 )
+from agentreg.extensions.coordination.backend import Beat
 
 from .stores import STORES, Store, make_store, run, until
 
@@ -597,6 +598,20 @@ async def test_an_agents_heartbeat_is_an_event_and_its_runtimes_is_none(store: S
         await until(lambda: ear.of(RegistryEventType.AGENT_HEARTBEAT))
 
     assert [event.agent_id for event in ear.of(RegistryEventType.AGENT_HEARTBEAT)] == ["a"]
+
+
+@run
+async def test_ones_own_beat_that_comes_back_late_from_the_store_is_not_told_twice() -> None:
+    worker = Worker("a")
+    async with AgentDirectory(backend=f"memory://late-{id(worker)}") as directory:
+        ear = Ear(directory)
+        await directory.register_agent(worker, "r")
+        replica = directory._follower.replica
+        replica.echoes.add("a")  # as when a beat has gone out
+        replica.beat(replica.records["a"], 5.0)
+        replica.hear([Beat("r", "a", 0.0)], 6.0)  # and comes back a second later
+        replica.hear([Beat("r", "a", 0.0)], 7.0)  # which is somebody else's
+        await until(lambda: len(ear.of(RegistryEventType.AGENT_HEARTBEAT)) == 2)
 
 
 @run
