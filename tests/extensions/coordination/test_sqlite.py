@@ -423,6 +423,20 @@ def exact(value: Any) -> Any:
     return [exact(each) for each in value] if isinstance(value, list) else (type(value), value)
 
 
+@run
+async def test_tables_of_metrics_and_alerts_may_be_in_the_file_before_the_records(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "agents.db")) as connection:
+        connection.execute("CREATE TABLE metrics_raw (id INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB)")
+        connection.execute("CREATE INDEX metrics_raw_data ON metrics_raw (data)")
+        connection.execute("CREATE TABLE alerts_meta (key TEXT PRIMARY KEY)")
+        connection.commit()
+    backend = SQLiteBackend(f"sqlite:///{tmp_path}/agents.db", time.monotonic)
+    await backend.put([Put(record("ann"))])
+
+    assert [each.agent_id for each in (await backend.list()).records] == ["ann"]
+    await backend.close()
+
+
 @given(wires)
 def test_a_row_gives_back_exactly_what_it_was_made_of(wire: dict[str, Any]) -> None:
     columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())

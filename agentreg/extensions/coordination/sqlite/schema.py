@@ -184,10 +184,17 @@ def connect(address: Address, clock: Callable[[], float], whole: bool) -> sqlite
     return connection
 
 
+# what other parts of agentreg keep in the same file
+_FOREIGN = (
+    "SELECT count(*) FROM sqlite_master WHERE tbl_name NOT LIKE 'metrics\\_%' ESCAPE '\\'"
+    " AND tbl_name NOT LIKE 'alerts\\_%' ESCAPE '\\' AND tbl_name <> 'sqlite_sequence'"
+)
+
+
 def _is_new(connection: sqlite3.Connection, path: str) -> bool:
     application = _pragma(connection, "application_id")
     version = _pragma(connection, "user_version")
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    tables = connection.execute(_FOREIGN).fetchone()[0]
     if application == APPLICATION_ID and version > VERSION:
         reason = f"its layout is version {version}, and this agentreg knows none above {VERSION}"
         raise ForeignStoreError(path, reason, "upgrade agentreg, or choose another file")

@@ -1,0 +1,1 @@
+"""Metrics: from samples to roll-ups, on disk and back."""
