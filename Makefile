@@ -9,7 +9,7 @@ DOCS := .venv/docs-$(VERSION)
 MUTATION := .venv/mutation-$(VERSION)
 
 .PHONY: help demo test test-faults lint test-all test-wheel test-frameworks bench bench-coordination bench-definitions \
-	coverage mutation docs clean dev engines
+	bench-service bench-operations coverage mutation docs clean dev engines
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ test: dev engines ## run the tests (ARGS="-k pool -x")
 	$(DEV)/bin/pytest -n auto $(ARGS)
 
 test-faults: dev engines ## run the long forms of the fault tests (an hour)
-	AGENTREG_LONG=1 $(DEV)/bin/pytest -n auto --timeout 3600 tests/extensions/coordination tests/extensions/definitions $(ARGS)
+	AGENTREG_LONG=1 $(DEV)/bin/pytest -n auto --timeout 3600 tests/extensions $(ARGS)
 
 lint: dev ## check style, formatting and types
 	$(DEV)/bin/ruff check .
@@ -46,6 +46,12 @@ bench-coordination: engines ## print the figures of the directory and its stores
 
 bench-definitions: ## print the figures of reading definitions
 	@scripts/bench.sh definitions $(ARGS)
+
+bench-service: engines ## print the figures of the service over HTTP and WebSocket
+	@scripts/bench.sh service $(ARGS)
+
+bench-operations: engines ## print the figures of resources, metrics and alerts
+	@scripts/bench.sh operations $(ARGS)
 
 coverage: dev engines ## measure branch coverage; the core must reach its threshold
 	$(DEV)/bin/coverage erase

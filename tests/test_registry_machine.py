@@ -154,6 +154,7 @@ class RegistryMachine(RuleBasedStateMachine):
             with pytest.raises((NameTakenError, ReservedNameError)) as refused:
                 AgentRegistry.register_pool(pool)
             assert type(refused.value) is (ReservedNameError if ReservedNameError in refusals else NameTakenError)
+            del refused  # its traceback would keep the members of this call
             return
         AgentRegistry.register_pool(pool)
         self.model.pools[base] = pool
