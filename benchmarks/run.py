@@ -21,10 +21,12 @@ import imports
 import listings
 import lookups
 import memory
+import operations
 import orchestras
 import pages
 import pools
 import readme
+import service
 import threads
 from crowd import USUAL
 from figures import Figures
@@ -48,6 +50,8 @@ MORE: dict[str, Callable[[Effort], Figures]] = {
     "coordination_sqlite": coordination_sqlite.measure,
     "coordination_redis": coordination_redis.measure,
     "definitions": definitions.measure,
+    "service_http": service.measure,
+    **operations.PARTS,
 }
 
 

@@ -37,6 +37,14 @@ COMMANDS = {
     "run": "agentreg.cli.run",
     "hook": "agentreg.cli.hook",
     "serve": "agentreg.cli.serve",
+    "query": "agentreg.cli.query",
+    "stats": "agentreg.cli.operations.stats",
+    "alerts": "agentreg.cli.operations.alerts",
+    "resources": "agentreg.cli.operations.resources",
+    "why": "agentreg.cli.operations.why",
+    "decisions": "agentreg.cli.operations.decisions",
+    "top": "agentreg.cli.operations.top",
+    "completion": "agentreg.cli.completion",
 }
 
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 from agentreg.cli.errors import DONE, CommandError, UsageError
 
 if TYPE_CHECKING:
+    from agentreg.demo.alerting.scene import Scene
+    from agentreg.demo.alerting.views import AlertingView
     from agentreg.demo.definitions.outcome import Outcome as DefinitionsOutcome
     from agentreg.demo.outcome import Outcome
     from agentreg.demo.processes.outcome import Outcome as RuntimesOutcome
     from agentreg.demo.processes.views import RuntimesView
+    from agentreg.demo.serving.views import ServingView
     from agentreg.demo.views import View
 
 __all__ = ["add_commands"]
@@ -31,6 +34,13 @@ the middle: the others notice within a second, and do what it had begun.
 With --definitions, the agents come from files: those of a folder, or the demo's own. It shows which were found, which
 are hidden by others, and which were refused and why; three of them read PATH; who edits a file meanwhile sees the agent
 take it over.
+
+With --serve, a real service runs for a minute, with agents of five kinds: live objects and the members of a pool,
+agents in three processes, two wrapped commands, and a program that speaks HTTP. Its page shows all of them; the address
+is the first line. Nothing of it is left at the end.
+
+With --alerts, agents work while rules watch them. One of them gets slower and slower, by a real fault: an alert fires,
+a plan restarts the agent, and the alert ends. The last lines say what happened, and why.
 """
 
 EPILOG = """\
@@ -41,6 +51,7 @@ good, 130 interrupted
 RUNTIMES = 3  # where only a backend is given
 WAIT = 20.0  # seconds in which edits of somebody's definitions are waited for
 OWN = ""  # --definitions without a folder
+SERVED, SERVED_SHORT = 60.0, 10.0  # seconds of --serve: for somebody who looks at it, and for a pipe or a CI
 
 
 def add_commands(commands: Any) -> None:
@@ -68,6 +79,10 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument("--fast", action="store_true", help="don't slow down for the eye; only a terminal is slow")
     _add_other_demos(parser)
+    _add_serving(parser)
+    parser.add_argument(
+        "--alerts", action="store_true", help="agents at work, one that gets slow, the alert, and how it is recovered"
+    )
     parser.set_defaults(run=run, prog=parser.prog)
 
 
@@ -101,6 +116,23 @@ def _add_other_demos(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_serving(parser: argparse.ArgumentParser) -> None:
+    """The options of the service's demo."""
+    parser.add_argument(
+        "--serve", action="store_true", help="run a service and agents of five kinds, to be seen in a browser"
+    )
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=_positive,
+        metavar="SECONDS",
+        help=f"with --serve: how long (default: {SERVED:g}; {SERVED_SHORT:g} where nobody looks: in a pipe, or a CI)",
+    )
+    parser.add_argument(
+        "--no-open", action="store_true", help="with --serve: don't open a browser, even if there is a display"
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Check the arguments, run the demo and show it."""
     import json
@@ -108,6 +140,8 @@ def run(arguments: argparse.Namespace) -> int:
     from agentreg.demo.stage import DemoFailed
 
     try:
+        if arguments.serve:
+            return _run_serving(arguments)
         outcome = _perform(arguments)
     except BrokenPipeError:
         raise
@@ -118,8 +152,12 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _perform(arguments: argparse.Namespace) -> Outcome | RuntimesOutcome | DefinitionsOutcome:
+def _perform(arguments: argparse.Namespace) -> Outcome | RuntimesOutcome | DefinitionsOutcome | Scene:
     several = arguments.processes is not None or arguments.backend is not None
+    if arguments.seconds is not None or arguments.no_open:
+        raise UsageError("--for, --no-open: they belong to --serve; leave them out")
+    if arguments.alerts:
+        return _run_alerting(arguments)
     if arguments.definitions is None and arguments.wait is not None:
         raise UsageError("--wait: only --definitions FOLDER waits for edits; leave it out")
     if arguments.definitions is None:
@@ -127,6 +165,69 @@ def _perform(arguments: argparse.Namespace) -> Outcome | RuntimesOutcome | Defin
     if several or arguments.report is not None or arguments.analysts is not None:
         raise UsageError("--definitions: it goes with PATH, --limit, --wait, --fast and --json only")
     return _run_definitions(arguments)
+
+
+def _run_serving(arguments: argparse.Namespace) -> int:
+    from agentreg import RegistryError
+    from agentreg.demo.stage import DemoFailed
+
+    others = ("processes", "backend", "definitions", "wait", "report", "analysts")
+    if arguments.json or arguments.alerts or any(getattr(arguments, name) is not None for name in others):
+        raise UsageError("--serve: it goes with PATH, --limit, --for and --no-open only")
+    path = _checked_path(arguments.path)
+    try:
+        import agentreg.extensions.service  # noqa: F401  (the child process needs it)
+        from agentreg.demo.serving.stage import Assignment, perform
+
+        seconds = arguments.seconds or (SERVED if _is_watched() else SERVED_SHORT)
+        browse = not arguments.no_open and _is_watched() and _has_display()
+        perform(Assignment(path, seconds, arguments.limit, browse), _serving_view())
+    except ImportError as error:
+        raise CommandError(f'{error}; --serve needs more packages: pip install "agentreg[service]"') from error
+    except RegistryError as error:
+        raise DemoFailed(str(error)) from error
+    return DONE
+
+
+def _serving_view() -> ServingView:
+    from agentreg.demo.serving.views import PlainServing
+
+    if not _draws():
+        return PlainServing()
+    from agentreg.demo.serving.live import LiveServing
+
+    return LiveServing()
+
+
+def _run_alerting(arguments: argparse.Namespace) -> Scene:
+    from agentreg.demo.alerting import Assignment, perform
+
+    others = ("processes", "backend", "definitions", "wait", "report", "analysts")
+    if any(getattr(arguments, name) is not None for name in others):
+        raise UsageError("--alerts: it goes with PATH, --limit, --fast and --json only")
+    assignment = Assignment(_checked_path(arguments.path), arguments.limit, slowly=_is_slow(arguments))
+    return perform(assignment, _alerting_view(arguments))
+
+
+def _alerting_view(arguments: argparse.Namespace) -> AlertingView:
+    from agentreg.demo.alerting.views import AlertingView, PlainAlerting
+
+    if arguments.json:
+        return AlertingView()
+    if not _draws():
+        return PlainAlerting()
+    from agentreg.demo.alerting.live import LiveAlerting
+
+    return LiveAlerting()
+
+
+def _is_watched() -> bool:
+    return _is_terminal() and not os.environ.get("CI")
+
+
+def _has_display() -> bool:
+    shown = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return shown or sys.platform in ("darwin", "win32")
 
 
 def _run_definitions(arguments: argparse.Namespace) -> DefinitionsOutcome:
@@ -266,6 +367,13 @@ def _seconds(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 86_400:
         raise argparse.ArgumentTypeError(f"expected seconds, from 0 to 86,400, got {text!r}")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = _seconds(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected seconds, from 1 to 86,400, got {text!r}")
     return value
 
 

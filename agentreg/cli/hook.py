@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,25 @@ def _add_settings(parser: argparse.ArgumentParser, run: Any) -> None:
 def _install(arguments: argparse.Namespace) -> int:
     from agentreg.cli.client.hook_command import commands
     from agentreg.cli.client.settings import install
-    from agentreg.cli.printing import one_line, say
+    from agentreg.cli.printing import note, one_line, say
 
     file = _settings(arguments)
     changed = install(file, commands(shared=arguments.project))
     say(one_line(f"{'installed in' if changed else 'nothing to do: the hooks are in'} {file}"))
+    for each in _obstacles(file):
+        note(each)
     return DONE
+
+
+def _obstacles(file: Path) -> Iterator[str]:
+    """Why the hooks, which are in *file* now, would have no effect."""
+    import json
+    from importlib.util import find_spec
+
+    if json.loads(file.read_text(encoding="utf-8-sig")).get("disableAllHooks") is True:
+        yield 'note: "disableAllHooks" is true in there: as long as it is, Claude Code calls no hook'
+    if find_spec("uvicorn") is None:
+        yield 'note: the service that the hooks start is not installed: pip install "agentreg[service]"'
 
 
 def _uninstall(arguments: argparse.Namespace) -> int:

@@ -69,6 +69,8 @@ ROOMS = {
     "extensions.persistence": Room(2, 2, 1, "extension", ("saved as JSON, restored",)),
     "extensions.capabilities": Room(3, 3, 1, "extension", ("who can do what",)),
     "extensions.coordination": Room(4, 4, 1, "extension", ("who is there in all", "processes and machines")),
+    "extensions.resources": Room(0, 0, 2, "extension", ("who may have how much;", "conflicts, pipelines")),
+    "extensions.monitoring": Room(1, 1, 2, "extension", ("metrics, alerts,", "recovery")),
     "extensions.definitions": Room(4, 4, 2, "extension", ("recipes for agents:", "files, versions, servers")),
     CONTENTS: Room(
         0,

@@ -18,7 +18,7 @@ __all__ = ["TIMEOUT", "Answer", "Service", "ask"]
 
 TIMEOUT = 5.0  # seconds for a question and all of its answer
 LONGEST = 1 << 28  # bytes of an answer
-_SHOWN = 300  # characters of a refusal
+_SHOWN = 1000  # characters of a refusal
 
 
 class Service(NamedTuple):
@@ -118,7 +118,8 @@ def _judged(service: Service, status: int, reason: str, content: bytes) -> Answe
         raise NoServiceError(f"{service.url} answers {status} and no JSON object: that is not agentreg's service")
     if status >= 400:
         told = next((text for key in ("detail", "error") if isinstance(text := document.get(key), str)), reason)
-        raise RefusedError(status, f"refused ({status}): {printable(told[:_SHOWN])}")
+        lines = told[:_SHOWN].split("\n")  # a caret in the second points at a place in the first
+        raise RefusedError(status, f"refused ({status}): " + "\n".join(map(printable, lines)))
     if status >= 300:
         raise NoServiceError(f"{service.url} answers {status}, which no service does")
     return Answer(content, document)

@@ -98,9 +98,15 @@ def _with_event(settings: JsonText, event: str, command: str) -> JsonText:
         settings = settings.remove(("hooks", event, group, "hooks", number))
     _, group, number = ours[0]
     path = ("hooks", event, group, "hooks", number, "command")
-    if settings.value["hooks"][event][group]["hooks"][number]["command"] == command:
-        return settings
-    return settings.replace(path, command)
+    before = settings.value["hooks"][event][group]["hooks"][number]["command"]
+    command += _added_to(before)
+    return settings if before == command else settings.replace(path, command)
+
+
+def _added_to(command: str) -> str:
+    """What somebody has put behind our command, ``--name`` for one."""
+    ours = _OURS.search(command)
+    return command[ours.end() :] if ours else ""
 
 
 def _group(command: str) -> dict[str, Any]:

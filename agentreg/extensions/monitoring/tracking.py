@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -21,6 +20,7 @@ from agentreg.extensions.monitoring.metrics.summary import Summary
 __all__ = ["TaskFigures", "Tracking", "record_task", "tracked"]
 
 FOLD_AT = 8192  # tasks that wait to be counted
+SETTLE_AT = 65_536  # tasks of which each one's time is kept
 AGENTS = 20_000
 _FOREVER = float("inf")
 _KEY = "agentreg.monitoring"
@@ -60,30 +60,46 @@ class TaskFigures:
 
 
 class _Account:
-    """One agent's tasks: in all, and since the last `Tracking.drain`."""
+    """One agent's tasks: in all, and since the last `Tracking.drain`.
 
-    __slots__ = ("failed", "failures", "last", "recent", "seconds", "tasks")
+    Attributes:
+        noted: The seconds of tasks that `settle` has still to sum up.
+    """
+
+    __slots__ = ("failed", "failures", "last", "noted", "recent", "seconds", "tasks")
 
     def __init__(self) -> None:
         self.tasks = self.failures = self.failed = 0
         self.seconds = self.last = 0.0
+        self.noted: list[float] = []
         self.recent: Summary | None = None
 
-    def add(self, seconds: list[float], failed: int) -> None:
-        self.tasks += len(seconds)
-        self.seconds += sum(seconds)
-        self.failures += failed
-        self.failed += failed
+    def settle(self) -> None:
+        """Sum up what was noted: many at once take less time."""
+        noted, self.noted = self.noted, []
+        if not noted:
+            return
+        self.tasks += len(noted)
+        self.seconds += sum(noted)
         if self.recent is None:
-            self.recent = Summary.of(seconds)
+            self.recent = Summary.of(noted)
         else:
-            self.recent.extend(seconds)
+            self.recent.extend(noted)
+
+    def fail(self) -> None:
+        """One of those that were noted has failed."""
+        self.failures += 1
+        self.failed += 1
 
     def take(self) -> tuple[Summary, Summary] | None:
         """Times and errors since the last call; None if there was no task."""
         times, failed = self.recent, self.failed
         self.recent, self.failed = None, 0
         return None if times is None else (times, _errors(times.count, failed))
+
+    @property
+    def figures(self) -> TaskFigures:
+        return TaskFigures(self.tasks, self.failures, self.seconds, self.last)
 
 
 def _errors(tasks: int, failed: int) -> Summary:
@@ -122,8 +138,10 @@ class Tracking:
         self.dropped = 0
         self._clock = clock
         self._limit = limit
-        self.noted: deque[tuple[str, float, bool]] = deque()
+        self.noted: list[tuple[str, float, bool]] = []
         self._lock = threading.RLock()  # a finalizer may end a task while its thread counts
+        self._counting = False
+        self._unsettled = 0
         self._accounts: dict[str, _Account] = {}
         self._departed: set[str] = set()
         self._subscriptions: list[Any] = []
@@ -211,18 +229,15 @@ class Tracking:
 
     def figures(self) -> dict[str, TaskFigures]:
         """Agent -> what is known of its tasks; agents without any are not in it."""
-        with self._lock:
-            self._fold()
-            accounts = self._accounts.items()
-            return {name: TaskFigures(a.tasks, a.failures, a.seconds, a.last) for name, a in accounts}
+        with self._counted() as accounts:
+            return {name: account.figures for name, account in accounts.items()}
 
     def drain(self) -> tuple[dict[str, Summary], dict[str, Summary]]:
         """Agent -> the times of its tasks since the last call, and agent -> their errors (1 for each that failed)."""
         times: dict[str, Summary] = {}
         errors: dict[str, Summary] = {}
-        with self._lock:
-            self._fold()
-            for name, account in self._accounts.items():
+        with self._counted() as accounts:
+            for name, account in accounts.items():
                 taken = account.take()
                 if taken is not None:
                     times[name], errors[name] = taken
@@ -240,31 +255,50 @@ class Tracking:
         with self._lock:
             self._fold()
 
+    @contextmanager
+    def _counted(self) -> Iterator[dict[str, _Account]]:
+        """The accounts, with all that was noted until now, and nothing that is noted meanwhile."""
+        with self._lock:
+            self._fold()
+            was, self._counting = self._counting, True
+            try:
+                self._settle()
+                yield self._accounts
+            finally:
+                self._counting = was
+
     # -- with the lock held -------------------------------------------------
 
     def _fold(self) -> None:
-        now = self._clock()
-        noted, failures = self._grouped()
-        for name, seconds in noted.items():
-            account = self._accounts.get(name) or self._opened(name)
-            if account is None:
-                self.dropped += len(seconds)
-            else:
-                account.add(seconds, failures.get(name, 0))
-                account.last = now
+        if self._counting:  # this is a finalizer, in the midst of it
+            return
+        self._counting = True
+        try:
+            self._distribute()
+            if self._unsettled >= SETTLE_AT:
+                self._settle()
+        finally:
+            self._counting = False
 
-    def _grouped(self) -> tuple[dict[str, list[float]], dict[str, int]]:
-        """Agent -> what its tasks took, and agent -> how many of them failed."""
-        take = self.noted.popleft
-        times: defaultdict[str, list[float]] = defaultdict(list)
-        failures: defaultdict[str, int] = defaultdict(int)
-        with suppress(IndexError):  # a finalizer may have been here meanwhile
-            for _ in range(len(self.noted)):
-                name, seconds, ok = take()
-                times[name].append(seconds)
-                if not ok:
-                    failures[name] += 1
-        return times, failures
+    def _distribute(self) -> None:
+        now, accounts = self._clock(), self._accounts
+        batch = self.noted[:]  # other threads append behind it meanwhile
+        del self.noted[: len(batch)]
+        self._unsettled += len(batch)
+        for name, seconds, ok in batch:
+            account = accounts.get(name) or self._opened(name)
+            if account is None:
+                self.dropped += 1
+                continue
+            account.noted.append(seconds)
+            account.last = now
+            if not ok:
+                account.fail()
+
+    def _settle(self) -> None:
+        self._unsettled = 0
+        for account in self._accounts.values():
+            account.settle()
 
     def _opened(self, name: str) -> _Account | None:
         if len(self._accounts) >= self._limit:
@@ -291,7 +325,8 @@ class Tracked:
     __slots__ = ("_agent", "_started", "_tracking")
 
     def __init__(self, tracking: Tracking, agent: str) -> None:
-        self._tracking, self._agent = tracking, agent
+        self._tracking = tracking
+        self._agent = agent
 
     def __enter__(self) -> Self:
         self._started = _now()

@@ -3,6 +3,11 @@
 A page that somebody visits can make the browser send requests to this
 machine, also under a name of its own that it lets point here. Such requests
 carry that name as their host, or the page as their origin; both are refused.
+
+A page can set no header of a WebSocket but its subprotocols. There the token
+may come as one of these: offer ``agentreg`` and ``agentreg.bearer.<token>``
+(percent-encoded, where it has characters that a subprotocol can't have), and
+``agentreg`` is what the service answers.
 """
 
 from __future__ import annotations
@@ -11,10 +16,13 @@ import hmac
 import ipaddress
 import platform
 from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
 
 from agentreg.extensions.service.refusals import Refusal
 
-__all__ = ["Guard", "Head"]
+__all__ = ["SUBPROTOCOL", "Guard", "Head", "subprotocol"]
+
+SUBPROTOCOL = "agentreg"  #: what a WebSocket of the service speaks, if it is asked
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _REMEMBERED = 1_000
@@ -23,7 +31,7 @@ _REMEMBERED = 1_000
 class Head:
     """What the service wants to know of a request's headers."""
 
-    __slots__ = ("authorization", "content_type", "host", "length", "origin")
+    __slots__ = ("authorization", "content_type", "host", "length", "origin", "protocols")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.host = self.origin = self.content_type = self.authorization = self.length = None
@@ -38,15 +46,28 @@ class Head:
         self.content_type = found.get(b"content-type")
         self.authorization = found.get(b"authorization")
         self.length = found.get(b"content-length")
+        self.protocols = found.get(_PROTOCOLS)
 
     host: bytes | None
     origin: bytes | None
     content_type: bytes | None
     authorization: bytes | None
     length: bytes | None
+    protocols: bytes | None
 
 
-_WANTED = frozenset((b"host", b"origin", b"content-type", b"authorization", b"content-length"))
+_PROTOCOLS = b"sec-websocket-protocol"
+_WANTED = frozenset((b"host", b"origin", b"content-type", b"authorization", b"content-length", _PROTOCOLS))
+_BEARER = f"{SUBPROTOCOL}.bearer.".encode()
+
+
+def subprotocol(offered: Iterable[str]) -> str | None:
+    """What is answered to the subprotocols that a WebSocket offers.
+
+    >>> subprotocol(["agentreg", "agentreg.bearer.secret"]), subprotocol([])
+    ('agentreg', None)
+    """
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
 
 
 class Guard:
@@ -77,7 +98,7 @@ class Guard:
         if head.origin is not None:
             self._check_origin(head)
         if self._token is not None and not open_to_all:
-            self._check_token(head.authorization)
+            self._check_token(head)
 
     def _check_host(self, host: bytes | None) -> None:
         text = (host or b"").decode("latin-1").lower()
@@ -98,13 +119,22 @@ class Guard:
         shown = origin.decode("latin-1")
         raise Refusal(403, f"origin {shown!r} may not call this service; allow it when the service is started")
 
-    def _check_token(self, authorization: bytes | None) -> None:
-        scheme, _, shown = (authorization or b"").partition(b" ")
-        same = hmac.compare_digest(shown.strip(), self._token or b"")
-        if scheme.lower() != b"bearer" or not same:
-            came = "no token came" if authorization is None else "another token came"
+    def _check_token(self, head: Head) -> None:
+        shown = _shown(head)
+        if not any(hmac.compare_digest(each, self._token or b"") for each in shown):
+            came = "another token came" if shown else "no token came"
             challenge = {"www-authenticate": 'Bearer realm="agentreg"'}
             raise Refusal(401, f"this service wants its token, as Authorization: Bearer ...; {came}", None, challenge)
+
+
+def _shown(head: Head) -> list[bytes]:
+    """The tokens that came: in the header that is meant for it, else among the subprotocols."""
+    if head.authorization is not None:
+        scheme, _, token = head.authorization.partition(b" ")
+        return [token.strip() if scheme.lower() == b"bearer" else b""]
+    offered = map(bytes.strip, (head.protocols or b"").split(b","))
+    tokens = [each[len(_BEARER) :] for each in offered if each.startswith(_BEARER)]
+    return [form for token in tokens for form in (token, unquote_to_bytes(token))]
 
 
 def _is_numeric(name: str) -> bool:

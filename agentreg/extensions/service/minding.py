@@ -18,7 +18,8 @@ from agentreg.extensions.coordination import (
     DirectoryUnavailableError,
 )
 from agentreg.extensions.coordination.backend import Delete, Patch
-from agentreg.extensions.coordination.processes import Process, is_over
+from agentreg.extensions.coordination.processes import Process
+from agentreg.extensions.service.endings import Endings
 from agentreg.extensions.service.limits import Timing
 from agentreg.extensions.service.writing import Writes
 
@@ -57,6 +58,10 @@ class Minder:
         self._floor = directory.clock()
         self._stopped: dict[str, float] = {}
         self._due = -math.inf
+        self._endings = Endings(self._hurry)
+        self._position = (-1, -1)
+        self._suspects: dict[Process, list[AgentMetadata]] = {}
+        self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -70,16 +75,29 @@ class Minder:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        self._endings.close()
+
+    def _hurry(self) -> None:
+        """A process has ended."""
+        self._ended.set()
+
+    async def _pause(self) -> bool:
+        """Wait for the next round; whether it comes early."""
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), _PAUSE)
+        early = self._ended.is_set()
+        self._ended.clear()
+        return early
 
     async def _mind(self) -> None:
         count = 0
         while True:
-            await asyncio.sleep(_PAUSE)
+            early = await self._pause()
             count += 1
             try:
                 if self._directory.clock() >= self._due:
                     await self.judge()
-                if count % _ROUNDS == 0:
+                if early or count % _ROUNDS == 0:
                     await self.look()
             except (DirectoryUnavailableError, DamagedStoreError) as error:
                 _log.debug("nobody is judged: %s", error)
@@ -135,11 +153,11 @@ class Minder:
 
     async def look(self) -> None:
         """Mark those as stopped whose process on this machine has ended."""
-        suspects: dict[Process, list[AgentMetadata]] = {}
-        for record in await self._directory.list_agents():
-            if record.pid and record.status is not AgentStatus.OFFLINE and is_local(record.host):
-                suspects.setdefault(record.process, []).append(record)
-        over = [each for process, records in suspects.items() if _has_ended(process) for each in records]
+        if self._position != self._directory.position:
+            self._position = self._directory.position
+            self._suspects = _by_process(self._directory.records())
+        ended = self._endings.among(self._suspects)
+        over = [each for process in ended for each in self._suspects[process]]
         await self._stop([each for each in over if each.runtime_id == RUNTIME])
         foreign = [each for each in over if each.runtime_id != RUNTIME]
         await self._lapse(each for each in foreign if each.status is not AgentStatus.UNHEALTHY)
@@ -152,5 +170,11 @@ class Minder:
             await self._writes.together(batch)
 
 
-def _has_ended(process: Process) -> bool:
-    return is_over(process._replace(host=platform.node()))
+def _by_process(records: Iterable[AgentMetadata]) -> dict[Process, list[AgentMetadata]]:
+    """Those that are there by what they say, by their processes on this machine."""
+    found: dict[Process, list[AgentMetadata]] = {}
+    for record in records:
+        process = record.process
+        if process.pid and record.status is not AgentStatus.OFFLINE:
+            found.setdefault(process, []).append(record)
+    return {process: records for process, records in found.items() if is_local(process.host)}

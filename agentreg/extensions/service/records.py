@@ -22,6 +22,7 @@ from agentreg.extensions.service.guarding import Head
 from agentreg.extensions.service.minding import RUNTIME
 from agentreg.extensions.service.refusals import Refusal
 from agentreg.extensions.service.roster import Roster
+from agentreg.extensions.service.wire import check
 
 __all__ = ["record_routes"]
 
@@ -125,7 +126,9 @@ class _Records:
 
 def _read(verb: str, number: int, plain: Any) -> Any:
     try:
-        return to_item(verb, plain)
+        item = to_item(verb, plain)
+        check(verb, plain)
+        return item
     except (TypeError, ValueError) as error:
         raise Refusal(400, f"items[{number}]: {error}", f"/items/{number}") from None
 

@@ -47,6 +47,6 @@ class Refusal(Exception):
         return msgspec.json.encode({"ok": False, "error": self.detail, **self.more})
 
 
-def unavailable(error: Exception) -> Refusal:
+def unavailable(error: BaseException) -> Refusal:
     """The store can't be used at the moment."""
     return Refusal(503, str(error), headers={"retry-after": "1"})

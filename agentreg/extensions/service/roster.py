@@ -18,7 +18,7 @@ from agentreg.extensions.coordination.record import from_wire, to_wire
 from agentreg.extensions.service.bodies import check_object, check_text
 from agentreg.extensions.service.limits import Limits, Timing
 from agentreg.extensions.service.minding import RUNTIME, Minder, is_local
-from agentreg.extensions.service.refusals import Refusal
+from agentreg.extensions.service.refusals import Refusal, unavailable
 from agentreg.extensions.service.rows import Rows
 from agentreg.extensions.service.writing import Beats, Writes
 
@@ -68,6 +68,11 @@ class Roster:
         self.rows = Rows(directory)
         self.minder = Minder(directory, self.writes, timing)
 
+    @property
+    def trouble(self) -> Exception | None:
+        """Why nothing can be promised just now: what was written last failed, or heartbeats wait."""
+        return self.writes.trouble or self.beats.trouble
+
     def find(self, agent_id: str, token: str | None = None) -> AgentMetadata | None:
         """The record with this id, if there is one. A Refusal (409) when *token* is given, and another one's."""
         record = self.agents.get(agent_id)
@@ -93,7 +98,9 @@ class Roster:
         check_object("meta", asked.meta or {}, self.limits)
 
     def beat(self, record: AgentMetadata) -> None:
-        """*record* is alive."""
+        """*record* is alive. A Refusal (503) while heartbeats can't be written."""
+        if self.beats.trouble is not None:
+            raise unavailable(self.beats.trouble)
         self.beats.note(record)
 
     async def revive(self, record: AgentMetadata) -> None:
@@ -137,6 +144,7 @@ def _record(agent_id: str, asked: Registration, holder: AgentMetadata | None) ->
         "token": new_token(),
         "status": "active",
         "lapsed_from": None,
+        "modified": None,
         "registered": now,
         "name": asked.name or "agent",
         "metadata": asked.meta or {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from agentreg import __version__
 from agentreg.extensions.coordination import AgentMetadata, AgentStatus, DamagedStoreError, DirectoryUnavailableError
 from agentreg.extensions.service.bodies import Gone, Receive, decode, read_json
 from agentreg.extensions.service.guarding import Guard, Head
+from agentreg.extensions.service.opening import Opening
 from agentreg.extensions.service.refusals import Refusal, unavailable
 from agentreg.extensions.service.roster import Registration, Roster
 from agentreg.extensions.service.rows import shown_status
@@ -57,13 +59,25 @@ class SimpleForm:
         guard: Checks who asks.
         instance_id: Names this start of the service.
         rest: Everything else.
+        opening: Whether the store is open.
+        counts: How many requests were answered, by path, method and status; counted here.
     """
 
-    def __init__(self, roster: Roster, guard: Guard, instance_id: str, rest: ASGIApp) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        guard: Guard,
+        instance_id: str,
+        rest: ASGIApp,
+        opening: Opening,
+        counts: Counter[tuple[str, str, int]],
+    ) -> None:
         self._roster = roster
         self._guard = guard
         self._limits = roster.limits
         self._rest = rest
+        self._opening = opening
+        self._counts = counts
         self._instance_id = instance_id
         self._began = time.monotonic()
         self._routes: dict[str, tuple[str, Callable[[bytes], Awaitable[bytes]]]] = {
@@ -84,19 +98,27 @@ class SimpleForm:
         bare = scope["method"] == "HEAD"
         try:
             body = await self._asked(scope, receive, method)
-            await _answer(send, 200, await answer(body), {}, bare)
+            content = await answer(body)
+            self._counts[scope["path"], method, 200] += 1
+            await _answer(send, 200, content, {}, bare)
         except Refusal as refusal:
-            await _answer(send, refusal.status, refusal.as_simple(), refusal.headers, bare)
+            await self._refuse(scope, send, refusal)
         except (DirectoryUnavailableError, DamagedStoreError) as error:
-            away = unavailable(error)
-            await _answer(send, away.status, away.as_simple(), away.headers, bare)
+            await self._refuse(scope, send, unavailable(error))
         except Gone:
             return
+
+    async def _refuse(self, scope: Any, send: Send, refusal: Refusal) -> None:
+        method = "other" if refusal.status == 405 else self._routes[scope["path"]][0]
+        self._counts[scope["path"], method, refusal.status] += 1
+        await _answer(send, refusal.status, refusal.as_simple(), refusal.headers, scope["method"] == "HEAD")
 
     async def _asked(self, scope: Any, receive: Receive, method: str) -> bytes:
         """The body of a request that may be answered."""
         head = Head(scope["headers"])
         self._guard.check(head, open_to_all=scope["path"] == "/health")
+        if self._opening.trouble is not None and scope["path"] != "/health":
+            raise unavailable(self._opening.trouble)
         if scope["method"] == method == "POST":
             return await read_json(receive, head, self._limits)
         if method == "GET" and scope["method"] in ("GET", "HEAD"):
@@ -154,7 +176,7 @@ class SimpleForm:
         return self._roster.rows.encoded()
 
     async def _health(self, body: bytes) -> bytes:
-        trouble = self._roster.writes.trouble
+        trouble = self._opening.trouble or self._roster.trouble
         about = {
             "count": len(self._roster.agents),
             "uptime": time.monotonic() - self._began,

@@ -61,6 +61,10 @@ class Workspace:
         chosen = Path(given).expanduser() if given else Path(platformdirs.user_data_path("agentreg", appauthor=False))
         self.folder = chosen.absolute()
         self.database = self.folder / "data" / "agent-registry.db"
+        self.alerts = self.folder / "data" / "operations.db"
+        self.decisions = self.folder / "data" / "decisions.db"
+        self.metrics = self.folder / "data" / "metrics.db"
+        self.definitions = self.folder / "data" / "definitions.db"
         self.discovery = self.folder / "state" / "agent-registry.json"
         self.logs = self.folder / "logs"
         self._lock = -1
@@ -80,7 +84,9 @@ class Workspace:
         """Be the only service of this workspace as long as this process lives. Raises ServiceError if there is one."""
         if sys.platform == "win32":
             return
-        self._lock = os.open(self.discovery.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = _lock_file(self.discovery.with_suffix(".lock"))
+        if self._lock < 0:
+            return
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -123,6 +129,14 @@ class Workspace:
             return Discovery(**json.loads(self.discovery.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
+
+
+def _lock_file(path: Path) -> int:
+    """The lock file, opened; -1 where none can be made: in such a folder, nothing can be damaged by two."""
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+        with suppress(OSError):
+            return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    return -1
 
 
 def read_token(path: str | os.PathLike[str]) -> str:

@@ -207,7 +207,7 @@ def _handler(service: SmallService) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(sent)
 
-        do_GET = do_POST = _respond
+        do_GET = do_POST = do_DELETE = _respond
 
         def log_message(self, format: str, *args: object) -> None:
             pass

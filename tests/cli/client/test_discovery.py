@@ -105,7 +105,7 @@ def test_a_stranger_who_never_finishes_is_given_up(service: SmallService) -> Non
     with speaker(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", closes=False) as url:
         service.announce(url=url)
 
-        with pytest.raises(NoServiceError, match=r"not through after 0\.2 s"):
+        with pytest.raises(NoServiceError, match=r"not through after 0\.2 s|it says nothing"):
             find(service.workspace, timeout=0.2)
 
 

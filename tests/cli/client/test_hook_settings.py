@@ -319,3 +319,43 @@ def test_a_command_is_recognised_wherever_agentreg_is(file: Path) -> None:
         file.write_text(json.dumps({"hooks": {"SessionStart": [hook(command)]}}))
 
         assert uninstall(file), command
+
+
+# -- what users put in --------------------------------------------------------
+
+
+def test_an_option_that_somebody_added_to_the_hook_s_command_was_lost_when_it_was_installed_again(file: Path) -> None:
+    install(file, {event: f"/old{command}" for event, command in COMMANDS.items()})
+    file.write_text(file.read_text().replace("session-start", "session-start --name 'my laptop'"))
+
+    assert install(file, COMMANDS)
+
+    assert json.loads(file.read_text())["hooks"] == {
+        "SessionStart": [hook("/opt/agentreg hook session-start --name 'my laptop'")],
+        "SessionEnd": [hook(COMMANDS["SessionEnd"])],
+    }
+    assert not install(file, COMMANDS)
+    assert uninstall(file)
+
+
+def test_somebody_whose_settings_keep_hooks_from_being_called_is_told_so(call: Call, file: Path) -> None:
+    file.write_text('{"disableAllHooks": true}')
+
+    disabled = call("hook", "install", "--settings", file)
+    file.write_text('{"disableAllHooks": false}')
+    enabled = call("hook", "install", "--settings", file)
+
+    assert (disabled.code, enabled.code) == (0, 0)
+    assert "disableAllHooks" in disabled.err
+    assert "disableAllHooks" not in enabled.err
+
+
+def test_somebody_without_the_service_is_told_what_to_install(
+    call: Call, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    installed = call("hook", "install", "--settings", file)
+
+    assert installed.code == 0
+    assert 'pip install "agentreg[service]"' in installed.err

@@ -97,8 +97,8 @@ async def test_heartbeats_are_not_told_and_a_farewell_is(tmp_path: Path) -> None
 
 
 @run
-async def test_memory_that_runs_out_is_an_alert(tmp_path: Path) -> None:
-    with serving(tmp_path) as service:
+async def test_memory_that_runs_out_is_an_alert_at_once_where_no_rules_watch_it(tmp_path: Path) -> None:
+    with serving(tmp_path, operations=None) as service:
         await post(service, "/register", id="a")
         async with stream(service, "?type=resource_alert") as events:
             await events.next()

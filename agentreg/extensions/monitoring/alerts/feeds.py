@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from agentreg.extensions.monitoring.alerts.rule import Aggregate, AlertRule
-from agentreg.extensions.monitoring.alerts.series import Levels, Ordered, Window
+from agentreg.extensions.monitoring.alerts.series import Levels, Ordered
 from agentreg.extensions.monitoring.alerts.texts import NAME_LIMIT, checked_text
 from agentreg.extensions.monitoring.alerts.tracking import EachTracker, Firing, Tracker, Transition, WindowTracker
 from agentreg.extensions.monitoring.alerts.units import Dimension
+from agentreg.extensions.monitoring.alerts.windows import QUANTILES, Window
 
 __all__ = ["Feeds"]
 
@@ -122,7 +123,7 @@ class _Feed:
     def __init__(self) -> None:
         self.levels = Levels()
         self._each: list[EachTracker] = []
-        self._windows: dict[tuple[int, bool], tuple[Window, list[WindowTracker]]] = {}
+        self._windows: dict[_Key, tuple[Window, list[WindowTracker]]] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -139,7 +140,7 @@ class _Feed:
             self._each.append(each)
             return each
         key = _window_key(rule)
-        window, trackers = self._windows.setdefault(key, (Window(rule.seconds, keeps_silent=key[1]), []))
+        window, trackers = self._windows.setdefault(key, (Window(rule.seconds, *key[1:]), []))
         tracker = WindowTracker(rule, window)
         trackers.append(tracker)
         return tracker
@@ -216,9 +217,13 @@ class _Feed:
                     yield tracker, transition
 
 
-def _window_key(rule: AlertRule) -> tuple[int, bool]:
+_Key = tuple[int, bool, bool]
+
+
+def _window_key(rule: AlertRule) -> _Key:
     """Rules with the same one share a window. Where few events are too few, those who are silent must be known."""
-    return rule.window, rule.counted and (rule.operator not in (">", ">=") or rule.threshold <= 0)
+    keeps_silent = rule.counted and (rule.operator not in (">", ">=") or rule.threshold <= 0)
+    return rule.window, keeps_silent, rule.aggregate in QUANTILES
 
 
 def _check_values(metric: str, values: Mapping[str, float], counted: bool) -> None:

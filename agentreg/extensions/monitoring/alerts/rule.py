@@ -15,7 +15,7 @@ from agentreg.extensions.monitoring.alerts.units import KNOWN_METRICS, Dimension
 __all__ = ["Aggregate", "AlertRule", "Operator", "Severity"]
 
 Operator = Literal[">", ">=", "<", "<=", "==", "!="]
-Aggregate = Literal["avg", "min", "max", "sum", "count"]
+Aggregate = Literal["avg", "min", "max", "sum", "count", "p50", "p95", "p99"]
 Severity = Literal["info", "warning", "critical"]
 
 MARGIN = Decimal("0.05")

@@ -16,7 +16,8 @@ from typing import Literal
 
 from agentreg.extensions.monitoring.alerts.events import Reason
 from agentreg.extensions.monitoring.alerts.rule import AlertRule
-from agentreg.extensions.monitoring.alerts.series import Levels, Ordered, Window, holds
+from agentreg.extensions.monitoring.alerts.series import Levels, Ordered, holds
+from agentreg.extensions.monitoring.alerts.windows import Window
 
 __all__ = ["Acknowledgement", "EachTracker", "Firing", "Tracker", "Transition", "WindowTracker"]
 

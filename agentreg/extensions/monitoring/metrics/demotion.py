@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from typing import TypeVar
 
 from agentreg.extensions.monitoring.metrics.file import MetricsFile
 from agentreg.extensions.monitoring.metrics.levels import (
@@ -18,6 +21,7 @@ from agentreg.extensions.monitoring.metrics.levels import (
     oldest,
     packed,
     read_range,
+    together,
     write,
 )
 from agentreg.extensions.monitoring.metrics.numbering import ALL, bump, counter
@@ -29,12 +33,19 @@ __all__ = ["FUTURE", "Demotion"]
 
 FUTURE = DAY  #: seconds that a sample's time may be ahead of a clock that was put back
 _BATCH = 1024  # series of a level's job
-_PART = 100  # series that are done before the job may be put off
-_SMALL = 10  # what beginning a job counts for, in series
+_PART = 50  # series that are done before the job may be put off
 _MINUTES, _FIVES, _HOURS, _DAYS = LEVELS
 
+# What work costs, counted in series whose hour becomes minutes.
+_BEGINNING = 10.0  # a job
+_SAMPLE = 1 / 5000  # reading a sample
+_COARSENING = 1.5  # a series whose minutes become coarser
+_ROW = 1 / 50  # writing or deleting a row
+_LEAST = 200.0  # what is done at once, at least
+_PACE = 3.0  # times what an hour's samples cost is done in an hour: the rest is for what was left behind
+
 _log = logging.getLogger("agentreg")
-_THROUGH = object()
+_Job = Iterator[float]
 
 
 class Demotion:
@@ -42,6 +53,7 @@ class Demotion:
 
     A job reads, works without any lock, in parts, and writes only if nobody
     else has worked on the file meanwhile: the file may have several users.
+    It yields what each part has cost.
 
     To be used by one thread at a time. *turn* gives a lock on the file.
     """
@@ -52,72 +64,88 @@ class Demotion:
         self._interval = interval
         self._spans = spans
         self._pruned = -1
-        self._job: Iterator[None] = iter(())
+        self._worked: float | None = None
+        self._job: _Job = iter(())
 
-    def work(self, now: float, budget: int) -> None:
-        """Do what is due, but put it off after about *budget* series. Raises MetricsStoreError."""
-        self._prune(now)
-        left = max(float(budget), 1.0)
+    def work(self, now: float, series: int, metrics: int) -> None:
+        """Do a part of what is due, as large as the time since the last call. Raises MetricsStoreError.
+
+        However seldom it is called, it keeps up with the samples of so many
+        *series* and *metrics*; and the further it is behind, the more it does.
+        """
+        left = self._budget(now, series, metrics)
         while left > 0:
-            if next(self._job, _THROUGH) is not _THROUGH:
-                left -= _PART
-                continue
-            job = self._raw_job(now) or self._level_job(now)
-            if job is None:
-                return
-            self._job = job
-            left -= _SMALL
+            cost = next(self._job, None)
+            if cost is None:
+                job = self._prune_job(now) or self._raw_job(now) or self._level_job(now)
+                if job is None:
+                    return
+                self._job, cost = job, _BEGINNING
+            left -= cost
+
+    def _budget(self, now: float, series: int, metrics: int) -> float:
+        elapsed = 0.0 if self._worked is None else max(0.0, now - self._worked)
+        self._worked = now
+        budget = _PACE * (series + _BEGINNING * metrics) * elapsed / HOUR
+        return max(budget, _LEAST) * (1 + self._behind(now))
 
     # -- from samples -------------------------------------------------------
 
-    def _raw_job(self, now: float) -> Iterator[None] | None:
-        last = int((now - self._spans.raw) // HOUR) - 1
+    def _last_due(self, now: float) -> int:
+        """The last hour whose samples are to be rolled up."""
+        return int((now - self._spans.raw) // HOUR) - 1
+
+    def _behind(self, now: float) -> int:
+        """For how many hours samples have waited for it in vain."""
+        with self._turn, self._file.transaction() as connection:
+            first = connection.execute("SELECT min(hour) FROM metrics_raw").fetchone()[0]
+        return 0 if first is None else max(0, self._last_due(now) - 1 - first)
+
+    def _raw_job(self, now: float) -> _Job | None:
         with self._turn, self._file.transaction() as connection:
             stamp = self._file.opened, counter(connection, "work")
             due = connection.execute(
-                "SELECT metric, hour FROM metrics_raw WHERE hour <= ? ORDER BY hour LIMIT 1", (last,)
+                "SELECT metric, hour FROM metrics_raw WHERE hour <= ? ORDER BY hour LIMIT 1", (self._last_due(now),)
             ).fetchone()
             if due is None:
                 return None
             rows = connection.execute("SELECT id, head, body FROM metrics_raw WHERE metric = ? AND hour = ?", due)
-            return self._roll_up(rows.fetchall(), _series_of(connection, due[0]), stamp)
+            return self._roll_up(rows.fetchall(), _number_of_all(connection, due[0]), stamp)
 
-    def _roll_up(
-        self, taken: list[tuple[int, bytes, bytes]], series: Mapping[str, int], stamp: tuple[int, int]
-    ) -> Iterator[None]:
+    def _roll_up(self, taken: list[tuple[int, bytes, bytes]], whole: int | None, stamp: tuple[int, int]) -> _Job:
+        slots: list[RawSlot] = []
+        for _, _, body in taken:
+            found = _readable(unpack_slots, body) or []
+            slots += found
+            yield _SAMPLE * sum(len(slot.ids) for slot in found)
         rows: list[tuple[int, bytes]] = []
-        for number, pair in enumerate(self._minutes(taken, series)):
-            rows += packed(_MINUTES, dict([pair]))
-            if number % _PART == _PART - 1:
-                yield
+        blocks = chain(self._all_together(taken, whole), blocks_of(slots))
+        while part := dict(islice(blocks, _PART)):
+            rows += self._packed(_MINUTES, part)
+            yield float(len(part))
+        yield _ROW * len(rows)
         with self._turn, self._file.transaction(write=True) as connection:
             if self._begun(connection, stamp):
                 write(connection, _MINUTES, of_known(connection, rows))
                 connection.executemany("DELETE FROM metrics_raw WHERE id = ?", [(row[0],) for row in taken])
 
-    def _minutes(self, taken: list[tuple[int, bytes, bytes]], series: Mapping[str, int]) -> Iterator[tuple[int, Block]]:
-        """All agents' blocks, and the one of all agents together."""
-        slots: list[RawSlot] = []
-        together = Block()
-        for _, head, body in taken:
-            try:
-                slots += unpack_slots(body)
-                together.merge(unpack(head, self._interval, HOUR, left_out=0))
-            except UnreadableBlockError as error:
-                _log.warning("samples of a minute can't be read (%s) and are left out", error)
-        if ALL in series and together.cells:
-            yield series[ALL], together.coarser(_MINUTES.step, HOUR)
-        yield from blocks_of(slots)
+    def _all_together(self, taken: list[tuple[int, bytes, bytes]], series: int | None) -> Iterator[tuple[int, Block]]:
+        """The block of all agents together."""
+        whole = Block()
+        for _, head, _ in taken:
+            whole.merge(_readable(partial(unpack, step=self._interval, grain=HOUR, left_out=0), head) or Block())
+        if series is not None and whole.cells:
+            yield series, whole.coarser(_MINUTES.step, HOUR)
 
     # -- from roll-ups ------------------------------------------------------
 
-    def _level_job(self, now: float) -> Iterator[None] | None:
+    def _level_job(self, now: float) -> _Job | None:
         job = self._demote(_MINUTES, now - self._spans.minute, (_FIVES, _HOURS))
         if job is None and self._spans.day > self._spans.hour:
             job = self._demote(_HOURS, now - self._spans.hour, (_DAYS,))
         return job
 
-    def _demote(self, source: Level, before: float, targets: tuple[Level, ...]) -> Iterator[None] | None:
+    def _demote(self, source: Level, before: float, targets: tuple[Level, ...]) -> _Job | None:
         """Roll up the oldest blocks of some series, if all that one target's block will hold is older than *before*."""
         whole = max(source.block, 6 * HOUR)
         with self._turn, self._file.transaction() as connection:
@@ -134,19 +162,28 @@ class Demotion:
 
     def _coarsen(
         self, taken: _Taken, rows: list[tuple[int, bytes]], targets: tuple[Level, ...], stamp: tuple[int, int]
-    ) -> Iterator[None]:
+    ) -> _Job:
         output: dict[Level, list[tuple[int, bytes]]] = {target: [] for target in targets}
-        for number, (series, block) in enumerate(joined(taken.level, rows)):
+        blocks = joined(taken.level, rows)
+        while part := list(islice(blocks, _PART)):
             for target in targets:
-                coarser = block.coarser(target.step, target.grain)
-                output[target] += packed(target, {series: coarser} if coarser.cells else {})
-            if number % _PART == _PART - 1:
-                yield
+                coarser = {series: block.coarser(target.step, target.grain) for series, block in part}
+                output[target] += self._packed(
+                    target, {series: block for series, block in coarser.items() if block.cells}
+                )
+            yield _COARSENING * len(part)
+        yield _ROW * (len(rows) + sum(map(len, output.values())))
         with self._turn, self._file.transaction(write=True) as connection:
             if self._begun(connection, stamp):
                 for level, packs in output.items():
                     write(connection, level, of_known(connection, packs))
                 taken.delete(connection)
+
+    def _packed(self, level: Level, blocks: dict[int, Block]) -> list[tuple[int, bytes]]:
+        """Rows to write of *blocks*, together with what the file has of the same already."""
+        with self._turn, self._file.transaction() as connection:
+            blocks = together(connection, level, blocks)
+        return packed(level, blocks)
 
     def _begun(self, connection: sqlite3.Connection, stamp: tuple[int, int]) -> bool:
         """Whether the file is as it was read; from here on it is not, for others."""
@@ -157,32 +194,58 @@ class Demotion:
 
     # -- deleting -----------------------------------------------------------
 
-    def _prune(self, now: float) -> None:
+    def _prune_job(self, now: float) -> _Job | None:
         """Once an hour, delete what is too old, or further ahead than any clock is wrong by."""
         hour = int(now // HOUR)
         if hour == self._pruned:
-            return
+            return None
+        self._pruned = hour
+        return self._prune(now)
+
+    def _prune(self, now: float) -> _Job:
         keep = self._spans.day
-        horizons = ((_MINUTES, keep), (_FIVES, self._spans.five), (_HOURS, keep), (_DAYS, keep))
+        for level, span in ((_MINUTES, keep), (_FIVES, self._spans.five), (_HOURS, keep), (_DAYS, keep)):
+            while deleted := self._deleted(level, now - span, now + FUTURE):
+                yield _ROW * deleted
         with self._turn, self._file.transaction(write=True) as connection:
-            for level, span in horizons:
-                delete_outside(connection, level, now - span, now + FUTURE)
             bounds = (int((now - keep) // HOUR), int((now + FUTURE) // HOUR))
             connection.execute("DELETE FROM metrics_raw WHERE hour < ? OR hour > ?", bounds)
-            self._prune_series(connection, int((now - keep - 2 * DAY) // HOUR))
+            _prune_series(connection, int((now - keep - 2 * DAY) // HOUR))
             bump(connection, "work")
-        self._pruned = hour
 
-    def _prune_series(self, connection: sqlite3.Connection, before: int) -> None:
-        found = [row[0] for row in connection.execute("SELECT id FROM metrics_series WHERE last < ?", (before,))]
-        if found:
-            delete_series(connection, found)
-            connection.execute("DELETE FROM metrics_series WHERE last < ?", (before,))
-            bump(connection, "names")
+    def _deleted(self, level: Level, since: float, until: float) -> int:
+        """How many rows of the level were deleted just now."""
+        with self._turn, self._file.transaction(write=True) as connection:
+            deleted = delete_outside(connection, level, since, until, _BATCH)
+            if deleted:
+                bump(connection, "work")
+        return deleted
 
 
-def _series_of(connection: sqlite3.Connection, metric: str) -> dict[str, int]:
-    return dict(connection.execute("SELECT agent, id FROM metrics_series WHERE metric = ?", (metric,)).fetchall())
+def _prune_series(connection: sqlite3.Connection, before: int) -> None:
+    query = "SELECT id FROM metrics_series WHERE last < ? LIMIT ?"
+    found = [row[0] for row in connection.execute(query, (before, _BATCH))]
+    if found:
+        delete_series(connection, found)
+        connection.executemany("DELETE FROM metrics_series WHERE id = ?", [(series,) for series in found])
+        bump(connection, "names")
+
+
+def _number_of_all(connection: sqlite3.Connection, metric: str) -> int | None:
+    query = "SELECT id FROM metrics_series WHERE metric = ? AND agent = ?"
+    found = connection.execute(query, (metric, ALL)).fetchone()
+    return None if found is None else int(found[0])
+
+
+_Read = TypeVar("_Read")
+
+
+def _readable(read: Callable[[bytes], _Read], data: bytes) -> _Read | None:
+    try:
+        return read(data)
+    except UnreadableBlockError as error:
+        _log.warning("samples of a minute can't be read (%s) and are left out", error)
+        return None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ __all__ = [
     "packed",
     "read_range",
     "read_series",
+    "together",
     "write",
 ]
 
@@ -70,11 +71,17 @@ def delete_range(connection: sqlite3.Connection, level: Level, number: int, firs
     connection.execute(f"DELETE FROM {level.table} WHERE key BETWEEN ? AND ?", keys)
 
 
-def delete_outside(connection: sqlite3.Connection, level: Level, since: float, until: float) -> None:
-    """Delete the blocks that end before *since* or begin after *until*."""
-    first, last = int(since // level.block), int(until // level.block)
-    connection.execute(f"DELETE FROM {level.table} WHERE key < ?", (first << _BITS,))
-    connection.execute(f"DELETE FROM {level.table} WHERE key >= ?", (last + 1 << _BITS,))
+def delete_outside(connection: sqlite3.Connection, level: Level, since: float, until: float, most: int) -> int:
+    """Delete *most* of the blocks that end before *since* or begin after *until*; how many there were."""
+    bounds = (int(since // level.block) << _BITS, int(until // level.block) + 1 << _BITS)
+    query = f"SELECT key FROM {level.table} WHERE key {{}} ? LIMIT ?"
+    keys = [
+        key
+        for sign, bound in zip(("<", ">="), bounds, strict=True)
+        for key in connection.execute(query.format(sign), (bound, most))
+    ][:most]
+    connection.executemany(f"DELETE FROM {level.table} WHERE key = ?", keys)
+    return len(keys)
 
 
 def delete_series(connection: sqlite3.Connection, series: Iterable[int]) -> None:
@@ -108,14 +115,19 @@ def of_known(connection: sqlite3.Connection, rows: list[tuple[int, bytes]]) -> l
     return [row for row in rows if row[0] & _MASK in known]
 
 
+def together(connection: sqlite3.Connection, level: Level, blocks: Mapping[int, Block]) -> dict[int, Block]:
+    """Series and *blocks*, each within one of the level's, merged with what the level has of it already."""
+    keys = {min(block.cells) // level.block << _BITS | series: series for series, block in blocks.items()}
+    merged = dict(blocks)
+    for key, data in _known(connection, level, list(keys)).items():
+        merged[keys[key]] = _readable(data, level)
+        merged[keys[key]].merge(blocks[keys[key]])
+    return merged
+
+
 def write(connection: sqlite3.Connection, level: Level, rows: list[tuple[int, bytes]]) -> None:
-    """Write rows of `packed`, together with what is there already."""
+    """Write rows of `packed` in place of what is there."""
     rows = sorted(rows)  # in the table's order, so that its pages become full
-    if not rows:
-        return
-    known = _known(connection, level, [key for key, _ in rows])
-    if known:
-        rows = [(key, _joined(known[key], data, level) if key in known else data) for key, data in rows]
     connection.executemany(f"INSERT OR REPLACE INTO {level.table} VALUES (?, ?)", rows)
 
 
@@ -126,12 +138,6 @@ def _known(connection: sqlite3.Connection, level: Level, keys: list[int]) -> dic
         marks = ",".join("?" * len(some))
         found.update(connection.execute(f"SELECT key, data FROM {level.table} WHERE key IN ({marks})", some))
     return found
-
-
-def _joined(one: bytes, other: bytes, level: Level) -> bytes:
-    block = _readable(one, level)
-    block.merge(_readable(other, level))
-    return pack(block, level.step, level.grain)
 
 
 def _readable(data: bytes, level: Level) -> Block:

@@ -42,6 +42,11 @@ class Numbering:
         """How many series are known."""
         return sum(map(len, self._ids.values()))
 
+    @property
+    def metrics(self) -> int:
+        """How many metrics these are of."""
+        return len(self._ids)
+
     def stamp(self, connection: sqlite3.Connection) -> tuple[int, int]:
         """Which file's numbers, and as of when; another stamp: they mean nothing any more."""
         return self._file.opened, counter(connection, "names")

@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from agentreg.extensions.monitoring.metrics.series import Point
 from agentreg.extensions.monitoring.metrics.sketch import Sketch
@@ -112,19 +113,28 @@ def blocks_of(slots: Iterable[RawSlot]) -> Iterator[tuple[int, Block]]:
 def _plain(slots: Sequence[RawSlot]) -> Iterator[tuple[int, Block]]:
     """Columns over the series become rows over time."""
     rosters = {slot.ids.tobytes(): slot.ids for slot in slots}  # most slots have the same
-    everyone = array("I", sorted(set[int]().union(*rosters.values())))
-    columns = [_column(slot, everyone) for slot in slots]
+    everyone = list(dict.fromkeys(chain.from_iterable(rosters.values())))
+    places = {roster: _places(ids, everyone) for roster, ids in rosters.items()}
+    columns = [_column(slot.values, places[slot.ids.tobytes()]) for slot in slots]
     minutes, hours = _runs(slots, MINUTE), _runs(slots, HOUR)
     for series, row in zip(everyone, zip(*columns, strict=True), strict=True):
         whole = not math.isnan(sum(row))
         yield series, _block(row, minutes, hours) if whole else _block_with_gaps(row, minutes, hours)
 
 
-def _column(slot: RawSlot, everyone: array[int]) -> array[float]:
-    if slot.ids.tobytes() == everyone.tobytes():
-        return slot.values
-    known = dict(zip(slot.ids, slot.values, strict=True))
-    return array("d", [known.get(series, math.nan) for series in everyone])
+def _places(ids: array[int], everyone: list[int]) -> list[int] | None:
+    """Where in a column of *ids* each of *everyone* stands, -1 for nowhere; None: they are the same."""
+    if ids.tolist() == everyone:
+        return None
+    known = {series: place for place, series in enumerate(ids)}
+    return [known.get(series, -1) for series in everyone]
+
+
+def _column(values: array[float], places: list[int] | None) -> array[float]:
+    if places is None:
+        return values
+    padded = [*values, math.nan]
+    return array("d", [padded[place] for place in places])
 
 
 def _runs(slots: Sequence[RawSlot], step: int) -> list[tuple[int, int, int]]:

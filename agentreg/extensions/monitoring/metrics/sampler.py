@@ -84,7 +84,7 @@ class Sampler:
         return self._task is not None and not self._task.done()
 
     async def sample(self) -> None:
-        """Record one sample of each metric; flush in a thread when that is due."""
+        """Record one sample of each metric; in a thread, flush when that is due, and roll up a part of what is old."""
         at = self._clock()
         for metric, source in self._sources.items():
             await self._ask(metric, source, at)
@@ -92,8 +92,7 @@ class Sampler:
             times, errors = self._tracking.drain()
             self._store.record_summaries("response_time", times, at)
             self._store.record_summaries("error_rate", errors, at)
-        if self._store.flush_due:
-            await self._flush()
+        await self._in_thread(self._store.flush if self._store.flush_due else self._store.tend)
 
     def start(self) -> None:
         """Sample at each multiple of the store's interval, in a task of the running loop. Again: nothing happens."""
@@ -111,7 +110,7 @@ class Sampler:
             times, errors = self._tracking.drain()
             self._store.record_summaries("response_time", times)
             self._store.record_summaries("error_rate", errors)
-        await self._flush()
+        await self._in_thread(self._store.flush)
 
     async def _run(self) -> None:
         interval = self._store.interval
@@ -133,9 +132,9 @@ class Sampler:
             self.failures[metric] += 1
             _log.exception("the source of %s failed", metric)
 
-    async def _flush(self) -> None:
+    async def _in_thread(self, work: Callable[[], None]) -> None:
         try:
-            await asyncio.to_thread(self._store.flush)
+            await asyncio.to_thread(work)
         except MetricsStoreError as error:
             self.failures["flush"] += 1
             _log.warning("samples wait in memory: %s", error)

@@ -96,11 +96,12 @@ class Sketch:
         """
         if not self.counts:
             raise ValueError("quantile: expected a sketch of at least one value, got an empty one")
-        rank = part * (sum(self.counts.values()) - 1)
-        passed = 0
-        for bucket in sorted(self.counts):
-            passed += self.counts[bucket]
-            if passed > rank:
+        counts = self.counts
+        above = sum(counts.values())
+        rank = part * (above - 1)
+        for bucket in sorted(counts, reverse=True):  # it is nearer to the greatest, mostly
+            above -= counts[bucket]
+            if above <= rank:
                 break
         return _middle(bucket)
 

@@ -32,8 +32,6 @@ from agentreg.extensions.monitoring.metrics.summary import Summary
 __all__ = ["FLUSH_EVERY", "MetricsStore"]
 
 FLUSH_EVERY = 60.0  #: seconds after which samples are on disk: what a crash loses at most
-_BUDGET = 500  # series that are rolled up at one flush, at least
-_SHARE = 30  # or this part of all series: those of an hour are through within the hour
 _TRIES = 5
 
 _log = logging.getLogger("agentreg")
@@ -319,13 +317,26 @@ class MetricsStore:
     def flush(self) -> None:
         """Write what waits in memory, and do a part of what is due: rolling up, deleting.
 
+        That part is as large as the time since the last one. Call `tend`
+        between flushes, as a `Sampler` does, and each is smaller.
+
         Raises MetricsStoreError if it can't be written; it waits on then.
         """
+        self._write(self._time(None))
+        self.tend()
+
+    def tend(self) -> None:
+        """Do a part of what is due, without writing what waits; what it can't do now is done later.
+
+        Raises MetricsStoreError if the file can't be read or written.
+
+        >>> with MetricsStore() as store:
+        ...     store.tend()
+        """
         now = self._time(None)
-        self._write(now)
         if self._tending.acquire(blocking=False):
             try:
-                self._demotion.work(now, max(_BUDGET, self._numbering.size // _SHARE))
+                self._demotion.work(now, self._numbering.size, self._numbering.metrics)
                 with self._memory:
                     for latest in self._pending.latest.values():
                         latest.forget_before(now - self.spans.raw)

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-import msgspec
-
 from agentreg.extensions.coordination import AgentMetadata, Change
+from agentreg.extensions.service.encoding import encode
 from agentreg.extensions.service.full.figures import bytes_of
-from agentreg.extensions.service.full.shape import full, status_of
+from agentreg.extensions.service.full.shape import OBJECTS, full, status_of, whole
 
 __all__ = ["TYPES", "Frame", "frames_of", "listing"]
 
@@ -23,10 +22,8 @@ TYPES = (
     "performance_update",
 )
 _ALERT = 0.9  # of the memory that an agent was given
-_encode = msgspec.json.Encoder().encode
-
 #: Fields of a record in the store that the stream calls otherwise.
-_NAMES = {"worked": "last_activity", "created": "created_at"}
+_NAMES = {"worked": "last_activity", "created": "created_at", "modified": "last_modified"}
 _HIDDEN = frozenset(("lapsed_from", "status", "old_status", "work_state"))
 
 
@@ -48,18 +45,21 @@ class Frame(NamedTuple):
     text: bytes
 
 
-def frames_of(change: Change, record: AgentMetadata | None, capabilities: frozenset[str]) -> list[Frame]:
+def frames_of(
+    change: Change, record: AgentMetadata | None, capabilities: frozenset[str], watches_memory: bool = True
+) -> list[Frame]:
     """The frames that tell of *change*; *record* is whom it happened to, if that is there still."""
     at = _time_of(change)
     return [
         Frame(change.revision, kind, change.agent_id, capabilities, encoded(kind, change.revision, data, at))
         for kind, data in _told(change, record)
+        if watches_memory or kind != "resource_alert"
     ]
 
 
 def encoded(kind: str, revision: int, data: Any, at: float | None = None) -> bytes:
     """One frame as JSON."""
-    return _encode({"type": kind, "revision": revision, "time": _iso(at or time.time()), "data": data})
+    return encode({"type": kind, "revision": revision, "time": _iso(at or time.time()), "data": data})
 
 
 def listing(kind: str, revision: int, records: Iterable[AgentMetadata]) -> bytes:
@@ -92,13 +92,15 @@ def _updated(agent_id: str, fields: dict[str, Any], record: AgentMetadata | None
 
 def _changes(fields: dict[str, Any], record: AgentMetadata | None) -> dict[str, Any]:
     changes = {_NAMES.get(name, name): value for name, value in fields.items() if name not in _HIDDEN}
-    for name in ("last_activity", "created_at"):
+    for name in _NAMES.values():
         if isinstance(changes.get(name), (int, float)):
             changes[name] = _iso(changes[name])
     if "status" in fields:
         changes["health"] = fields["status"]
     if record is not None and not fields.keys().isdisjoint(("status", "work_state")):
         changes["status"] = status_of(record)
+    if record is not None:  # who replaces what it knows by these has what a listing would say
+        changes |= {name: whole(record, name, changes[name] or {}) for name in OBJECTS if name in changes}
     return changes
 
 

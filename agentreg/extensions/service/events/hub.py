@@ -5,74 +5,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from agentreg.extensions.coordination import AgentDirectory, AgentMetadata, Change, Listing, Resync
-from agentreg.extensions.service.events.frames import Frame, frames_of, listing
+from agentreg.extensions.service.events.frames import Frame, encoded, frames_of, listing
+from agentreg.extensions.service.events.packets import Filter, Packet, Wire
 
-__all__ = ["Filter", "Hub", "Packet", "Reader"]
+__all__ = ["BOUND", "Filter", "Hub", "Packet", "Reader", "Wire"]
 
 TICK = 0.05  #: seconds; what happens within one goes out together
-BOUND = 1_000_000  #: bytes that may wait for one reader
+BOUND = 800_000  #: bytes that may wait for one reader here; the system keeps some more for it
+RECENT = 1.0  #: seconds for which a listing is good enough for others who come, with the changes since
+LATER = 1_000  #: frames of such changes
+SLICE = 50  #: readers who are written to in one go
+ALERTS = 200  #: alerts that are told again to those who come back
 
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events a reader wants; None for all."""
-
-    types: frozenset[str] | None = None
-    agents: frozenset[str] | None = None
-    capabilities: frozenset[str] | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it lets everything through."""
-        return self.types is None and self.agents is None and self.capabilities is None
-
-    def wants(self, frame: Frame) -> bool:
-        """Whether *frame* is meant."""
-        return (self.types is None or frame.kind in self.types) and self.concerns(frame.agent_id, frame.capabilities)
-
-    def concerns(self, agent_id: str, capabilities: frozenset[str]) -> bool:
-        """Whether an agent is meant."""
-        return (self.agents is None or agent_id in self.agents) and (
-            self.capabilities is None or not self.capabilities.isdisjoint(capabilities)
-        )
-
-
-class Packet:
-    """Frames that go out together, and are put together once for all who get the same.
-
-    Attributes:
-        frames: Each of them, as JSON.
-        size: Bytes.
-    """
-
-    __slots__ = ("_text", "frames", "size")
-
-    def __init__(self, frames: list[bytes]) -> None:
-        self.frames = frames
-        self.size = sum(map(len, frames))
-        self._text: str | None = None
-
-    @property
-    def text(self) -> str:
-        """One frame, or an array of them."""
-        if self._text is None:
-            whole = self.frames[0] if len(self.frames) == 1 else b"[%b]" % b",".join(self.frames)
-            self._text = whole.decode()
-        return self._text
+_NOTHING: tuple[str, int, float, Packet] = ("", -1, 0.0, Packet([]))
 
 
 class Reader:
-    """One who listens: what waits for it, never more than `BOUND` bytes.
+    """One who listens: what waits for it, never more than `BOUND` bytes and a listing.
+
+    It is asked for what is `next`, or told where to `flow_to`.
 
     Attributes:
         filter: What it wants.
         position: The last revision that it has been told of, or is about to be.
         overflown: Whether it has read too slowly; it gets nothing more.
     """
+
+    __slots__ = (
+        "_ended", "_leave", "_most", "_news", "_size", "_too_much", "_waiting", "_wire", "filter", "overflown",
+        "position",
+    )  # fmt: skip
 
     def __init__(self, filter: Filter) -> None:
         self.filter = filter
@@ -81,8 +47,11 @@ class Reader:
         self._ended = False
         self._waiting: deque[Packet] = deque()
         self._size = 0
+        self._most = BOUND
         self._news = asyncio.Event()
         self._too_much = asyncio.Event()
+        self._wire: Wire | None = None
+        self._leave: Callable[[], None] = _stay
 
     async def until_overflown(self) -> None:
         """Return once too much waits for it."""
@@ -90,20 +59,41 @@ class Reader:
 
     def push(self, packet: Packet) -> None:
         """Have this wait for it."""
-        if self._size + packet.size > BOUND:
-            self.overflown = True
+        if self.overflown:
+            return
+        if self._wire is not None:
+            self._write(self._wire, packet)
+        elif self._size + packet.size > BOUND:
             self._waiting.clear()
-            self._too_much.set()
-        elif not self.overflown:
+            self._overflow()
+        else:
             self._waiting.append(packet)
             self._size += packet.size
         self._news.set()
 
-    def begin_with(self, text: bytes) -> None:
-        """Have this wait for it, and nothing else; a listing may be of any size."""
+    def _write(self, wire: Wire, packet: Packet) -> None:
+        waiting = wire.waiting
+        if waiting < BOUND:
+            self._most = BOUND
+        if waiting + packet.size > self._most:
+            self._overflow()
+        else:
+            wire.write_frame(packet.wire)
+
+    def _overflow(self) -> None:
+        self.overflown = True
+        self._too_much.set()
+        self._leave()
+
+    def begin_with(self, packet: Packet) -> None:
+        """Have this wait for it, and nothing else; a listing may be of any size: all share it."""
         self._waiting.clear()
-        self._waiting.append(Packet([text]))
-        self._size = len(text) if len(text) < BOUND else 0
+        if self._wire is not None:
+            self._most = BOUND + self._wire.waiting + packet.size
+            self._wire.write_frame(packet.wire)
+            return
+        self._waiting.append(packet)
+        self._size = packet.size if packet.size < BOUND else 0
         self._news.set()
 
     def put_first(self, texts: list[bytes]) -> None:
@@ -112,10 +102,22 @@ class Reader:
             self._waiting.appendleft(Packet(texts))
             self._news.set()
 
+    def flow_to(self, wire: Wire, leave: Callable[[], None]) -> None:
+        """From now on, write everything to *wire*; call *leave* once it is over."""
+        self._leave = leave
+        while self._waiting:
+            packet = self._waiting.popleft()
+            self._most += packet.size
+            wire.write_frame(packet.wire)
+        self._wire = wire
+        if self._ended or self.overflown:
+            leave()
+
     def end(self) -> None:
         """It gets nothing more."""
         self._ended = True
         self._news.set()
+        self._leave()
 
     async def next(self, timeout: float | None = None) -> Packet | None:
         """What goes out next; None once it is over. Raises TimeoutError."""
@@ -129,25 +131,49 @@ class Reader:
         return packet
 
 
+def _stay() -> None:
+    """Nobody is to be told yet."""
+
+
 class Hub:
     """Reads `AgentDirectory.watch` once, encodes each event once, and hands it to every reader.
 
     Args:
         directory: Whose changes.
         ending: Set when all streams are to be closed.
+        watches_memory: Whether memory that runs out is told of as soon as a record says so; not where rules watch it.
+
+    Attributes:
+        told: How many events were put on the stream, each counted once.
     """
 
-    def __init__(self, directory: AgentDirectory, ending: asyncio.Event) -> None:
+    def __init__(self, directory: AgentDirectory, ending: asyncio.Event, watches_memory: bool = True) -> None:
         self._directory = directory
         self._agents = directory.agents
         self._ending = ending
         self._readers: set[Reader] = set()
+        self._overflown = 0
+        self.told = 0
         self._capabilities: dict[str, frozenset[str]] = {}
         self._pending: list[Frame] = []
         self._sent = 0  # the last revision that readers were told of
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: asyncio.Future[None] | None = None
-        self._listed: tuple[str, int, bytes] = ("", -1, b"")
+        self._listed = _NOTHING
+        self._later: list[Frame] = []  # than what is listed there
+        self._watches_memory = watches_memory
+        self._asides: list[Frame] = []  # that are no changes
+        self._alerts: deque[Frame] = deque(maxlen=ALERTS)
+
+    @property
+    def readers(self) -> int:
+        """How many read now."""
+        return len(self._readers)
+
+    @property
+    def overflown(self) -> int:
+        """How many were too slow so far."""
+        return self._overflown + sum(reader.overflown for reader in self._readers)
 
     async def close(self) -> None:
         """End every stream."""
@@ -202,25 +228,52 @@ class Hub:
         capabilities = self._capabilities.get(agent_id, frozenset())
         if change.kind == "deregistered":
             self._capabilities.pop(agent_id, None)
-        return frames_of(change, record, capabilities)
+        return frames_of(change, record, capabilities, self._watches_memory)
 
     async def _send(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            if self._pending:
-                self._flush()
+            if self._pending or self._asides:
+                await self._flush()
 
-    def _flush(self) -> None:
+    async def _flush(self) -> None:
+        """Hand everyone what has happened."""
         frames, self._pending = self._pending, []
-        packet = Packet([frame.text for frame in frames])
-        first, last = frames[0].revision, frames[-1].revision
-        for reader in self._readers:
-            if reader.filter.is_open and reader.position < first:
-                reader.push(packet)
-            else:
-                _push_some(reader, frames)
-            reader.position = max(reader.position, last)
-        self._sent = last
+        asides, self._asides = self._asides, []
+        self.told += len(frames) + len(asides)
+        if frames:
+            self._sent = frames[-1].revision
+            self._later += frames
+            if len(self._later) > LATER:
+                self._listed, self._later = _NOTHING, []
+            packet = Packet([frame.text for frame in frames])
+            await self._hand_out(lambda reader: _hand(reader, packet, frames))
+        if asides:
+            whole = Packet([frame.text for frame in asides])
+            await self._hand_out(lambda reader: _hand_aside(reader, whole, asides))
+
+    async def _hand_out(self, hand: Callable[[Reader], None]) -> None:
+        """To everyone; between some and the next, others than readers have their turn."""
+        readers = list(self._readers)
+        for start in range(0, len(readers), SLICE):
+            for reader in readers[start : start + SLICE]:
+                hand(reader)
+            await asyncio.sleep(0)
+
+    def tell(self, kind: str, data: Any, agent_id: str = "") -> None:
+        """Put on the stream what is no change of a record; it has the revision of the last change before it.
+
+        Alerts, the latest of them, are told again to readers who come back
+        *since* that revision or an earlier one: better twice than never.
+        """
+        before = self._pending[-1].revision if self._pending else self._sent
+        revision = before or self._directory.revision
+        capabilities = self._capabilities.get(agent_id, frozenset())
+        frame = Frame(revision, kind, agent_id, capabilities, encoded(kind, revision, data))
+        if kind == "resource_alert":
+            self._alerts.append(frame)
+        if self._ready is not None:
+            self._asides.append(frame)
 
     async def _end(self) -> None:
         await self._ending.wait()
@@ -244,10 +297,11 @@ class Hub:
             yield reader
         finally:
             self._readers.discard(reader)
+            self._overflown += reader.overflown
 
     async def _catch_up(self, reader: Reader, since: int) -> None:
         """Put what it has missed before what it has been sent by now."""
-        until = self._sent
+        began, until = since, self._sent
         reader.position = max(since, until)
         if since > self._directory.revision:  # of another store, or before a backup was put back
             self._list(reader, "resync")
@@ -260,6 +314,7 @@ class Hub:
                 return
             missed += [frame for change in changes for frame in self._frames_then(change) if frame.revision <= until]
             since = changes[-1].revision
+        missed += [frame for frame in self._alerts if frame.revision >= began]
         reader.put_first([frame.text for frame in missed if reader.filter.wants(frame)])
 
     async def _changes(self, since: int) -> list[Change] | None:
@@ -271,20 +326,52 @@ class Hub:
         """Frames of what happened a while ago."""
         record = change.record or self._agents.get(change.agent_id)
         known = self._capabilities.get(change.agent_id, frozenset()) if record is None else _lowered(record)
-        return frames_of(change, record, known)
+        return frames_of(change, record, known, self._watches_memory)
 
     def _list(self, reader: Reader, kind: str) -> None:
-        """Have *reader* begin with everything that is there now."""
-        revision = self._directory.revision
-        records = list(filter(None, map(self._agents.get, self._agents)))
+        """Have *reader* begin with everything that is there now; or was lately, and what has happened since."""
         if reader.filter.agents is None and reader.filter.capabilities is None:
-            if self._listed[:2] != (kind, revision):
-                self._listed = kind, revision, listing(kind, revision, records)
-            text = self._listed[2]
+            revision, packet = self._listing(kind)
         else:
-            text = listing(kind, revision, [each for each in records if reader.filter.concerns(*_known_by(each))])
+            revision = self._directory.revision
+            chosen = [each for each in self._records() if reader.filter.concerns(*_known_by(each))]
+            packet = Packet([listing(kind, revision, chosen)])
         reader.position = revision
-        reader.begin_with(text)
+        reader.begin_with(packet)
+        if revision < self._sent:
+            _push_some(reader, self._later)
+            reader.position = self._sent
+
+    def _listing(self, kind: str) -> tuple[int, Packet]:
+        """One for all who come at about the same time."""
+        now, revision = asyncio.get_running_loop().time(), self._directory.revision
+        known, at, made, packet = self._listed
+        if known == kind and now - made < RECENT:
+            return at, packet
+        packet = Packet([listing(kind, revision, self._records())])
+        self._listed, self._later = (kind, revision, now, packet), []
+        return revision, packet
+
+    def _records(self) -> list[AgentMetadata]:
+        return list(filter(None, map(self._agents.get, self._agents)))
+
+
+def _hand(reader: Reader, packet: Packet, frames: list[Frame]) -> None:
+    if reader.filter.is_open and reader.position < frames[0].revision:
+        reader.push(packet)
+    else:
+        _push_some(reader, frames)
+    reader.position = max(reader.position, frames[-1].revision)
+
+
+def _hand_aside(reader: Reader, packet: Packet, frames: list[Frame]) -> None:
+    """What is no change of a record reaches everyone who wants it, wherever they stand."""
+    if reader.filter.is_open:
+        reader.push(packet)
+        return
+    texts = [each.text for each in frames if reader.filter.wants(each)]
+    if texts:
+        reader.push(Packet(texts))
 
 
 def _push_some(reader: Reader, frames: list[Frame]) -> None:

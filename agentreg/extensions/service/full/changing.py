@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -14,22 +14,45 @@ from agentreg.extensions.coordination import AgentMetadata, AgentStatus
 from agentreg.extensions.coordination.backend import Delete, Patch, Put
 from agentreg.extensions.coordination.record import from_wire
 from agentreg.extensions.service.full.shape import OBJECTS, Draft, active_tasks, check, full, status_of
+from agentreg.extensions.service.full.turns import Turns
 from agentreg.extensions.service.refusals import Refusal
 from agentreg.extensions.service.roster import RUNTIME, Roster, new_id, new_token, process_of
 
-__all__ = ["Changing", "merged"]
+__all__ = ["Changing", "Overseer", "merged", "with_allocation"]
 
 _TEXTS = ("name", "file_path", "version", "endpoint")
 _READ_ONLY = frozenset(("created_at", "last_modified", "health", "revision", "runtime_id", "last_heartbeat"))
 _IDENTITY = ("agent_id", "host", "pid", "cwd")
 
 
-class Changing:
-    """Carries out what changes a record; one change at a time, so that conditions hold until they are acted upon."""
+class Overseer(Protocol):
+    """Who registers and removes records with all that belongs to it: memory, conflicts, what was decided."""
 
-    def __init__(self, roster: Roster) -> None:
+    def check(self, config: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
+        """Refuse what a record can't ask for. A Refusal."""
+
+    async def register(self, record: AgentMetadata) -> AgentMetadata:
+        """Enter it. A Refusal."""
+
+    async def leave(self, record: AgentMetadata, force: bool, migrate: bool) -> str | None:
+        """Remove it; the id of the agent that its tasks were handed to. A Refusal."""
+
+    async def statistics(self, records: Sequence[AgentMetadata]) -> dict[str, Any]:
+        """The registry in figures."""
+
+
+class Changing:
+    """Carries out what changes records; a record's in turn, so that conditions hold until they are acted upon.
+
+    Args:
+        roster: The records.
+        overseer: Who registers and removes them; None: they are entered and removed, and no more.
+    """
+
+    def __init__(self, roster: Roster, overseer: Overseer | None = None) -> None:
         self._roster = roster
-        self._turn = asyncio.Lock()
+        self._overseer = overseer
+        self._turns = Turns()
 
     def find(self, agent_id: str) -> AgentMetadata:
         """The record with this id; a Refusal (404) if there is none."""
@@ -44,6 +67,8 @@ class Changing:
         if draft.status == "offline":
             raise Refusal(400, "status: one that registers is not offline", "/status")
         record = _record(draft)
+        if self._overseer is not None:
+            return await self._overseer.register(record)
         holder = await self._roster.writes.do(Put(record))
         if holder is not None:
             detail = f"agent id {record.agent_id!r} is taken; PUT /registry/agents/{record.agent_id} changes that one"
@@ -52,7 +77,7 @@ class Changing:
 
     async def change(self, agent_id: str, patch: Mapping[str, Any], revision: int | None) -> AgentMetadata:
         """Apply a merge *patch* (RFC 7396); if a *revision* is given, only to the record that has it."""
-        async with self._turn:
+        async with self._turns.of(agent_id):
             record = self.find(agent_id)
             if revision is not None and record.revision != revision:
                 detail = f"agent {agent_id!r} is at revision {record.revision}, not {revision}; get it, and try again"
@@ -70,30 +95,72 @@ class Changing:
         fields: dict[str, Any] = {field: getattr(draft, field) for field in (*_TEXTS, *OBJECTS) if field in patch}
         if "capabilities" in patch:
             fields["capabilities"] = draft.capabilities
+        if self._overseer is not None:
+            if "config" in patch:
+                self._overseer.check(draft.config, draft.resources)
+            if "resources" in fields:
+                fields["resources"] = with_allocation(draft.resources, record.resources.get("allocation"))
         active = None if patch.get("last_activity") is None else draft.last_activity
-        return fields | _status_fields(record, draft.status) | {"worked": _seconds(active)}
+        return fields | _status_fields(record, draft.status) | {"worked": _seconds(active), "modified": time.time()}
 
     async def remove(self, agent_id: str, force: bool, migrate: bool) -> str | None:
         """Remove a record; the id of the agent that its tasks were handed to, if they were.
 
         One that has tasks is removed by *force* only, or if another can take them.
         """
-        async with self._turn:
+        async with self._turns.of_several() if migrate else contextlib.nullcontext(), self._turns.of(agent_id):
             record = self.find(agent_id)
+            if self._overseer is not None:
+                return await self._overseer.leave(record, force, migrate)
+            heir = await self.hand_over(record) if migrate else None
             tasks = active_tasks(record)
-            heir = self._heir(record) if migrate and tasks else None
             if tasks and heir is None and not force:
                 raise Refusal(409, _busy(agent_id, tasks, migrate))
-            if heir is not None:
-                resources = {**heir.resources, "active_tasks": active_tasks(heir) + tasks}
-                await self._roster.writes.do(Patch(heir.agent_id, heir.token, {"resources": resources}))
             await self._roster.writes.do(Delete(agent_id, record.token))
-            return None if heir is None else heir.agent_id
+            return heir
 
-    def _heir(self, leaver: AgentMetadata) -> AgentMetadata | None:
+    async def hand_over(self, record: AgentMetadata) -> str | None:
+        """The id of the agent that has *record*'s tasks now; None if there are none, or nobody can take them."""
+        tasks = active_tasks(record)
+        while tasks and (heir := self.heir(record)) is not None:
+            async with self._turns.of(heir.agent_id):
+                if self._roster.find(heir.agent_id) is not heir or not _can_follow(heir, record):
+                    continue
+                resources = {**heir.resources, "active_tasks": active_tasks(heir) + tasks}
+                if await self._roster.writes.do(Patch(heir.agent_id, heir.token, {"resources": resources})):
+                    return heir.agent_id
+        return None
+
+    async def take_back(self, agent_id: str, tasks: int) -> None:
+        """Take so many tasks from an agent again, if it is still there."""
+        async with self._turns.of(agent_id):
+            heir = self._roster.find(agent_id)
+            if heir is not None:
+                resources = {**heir.resources, "active_tasks": max(active_tasks(heir) - tasks, 0)}
+                await self._roster.writes.do(Patch(agent_id, heir.token, {"resources": resources}))
+
+    async def set_allocation(self, agent_id: str, allocation: Mapping[str, Any] | None) -> None:
+        """Have a record show its agent's share of memory, unless it does, or is not there."""
+        async with self._turns.of(agent_id):
+            record = self._roster.find(agent_id)
+            if record is not None and record.resources.get("allocation") != allocation:
+                fields = {"resources": with_allocation(record.resources, allocation)}
+                await self._roster.writes.do(Patch(agent_id, record.token, fields))
+
+    def heir(self, leaver: AgentMetadata) -> AgentMetadata | None:
         """The least busy agent that can do what *leaver* can."""
         able = [each for each in map(self._roster.find, self._roster.agents) if each and _can_follow(each, leaver)]
         return min(able, key=active_tasks, default=None)
+
+
+def with_allocation(resources: Mapping[str, Any], allocation: Any) -> dict[str, Any]:
+    """*resources* with the share of memory that their agent has; None: without any.
+
+    >>> with_allocation({"active_tasks": 2}, {"state": "granted"})
+    {'active_tasks': 2, 'allocation': {'state': 'granted'}}
+    """
+    rest = {name: value for name, value in resources.items() if name != "allocation"}
+    return rest if allocation is None else {**rest, "allocation": allocation}
 
 
 def _can_follow(record: AgentMetadata, leaver: AgentMetadata) -> bool:

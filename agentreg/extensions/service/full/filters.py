@@ -10,12 +10,12 @@ from agentreg.extensions.coordination import AgentMetadata
 from agentreg.extensions.service.full.shape import STATUSES, active_tasks, status_of
 from agentreg.extensions.service.refusals import Refusal
 
-__all__ = ["Question", "chosen"]
+__all__ = ["MOST", "SORTS", "Question", "chosen"]
 
 Test = Callable[[AgentMetadata], bool]
 MOST = 10_000
 
-_SORTS: dict[str, Callable[[AgentMetadata], Any]] = {
+SORTS: dict[str, Callable[[AgentMetadata], Any]] = {
     "name": lambda record: record.name.lower(),
     "priority": lambda record: _priority(record) or 0,
     "status": status_of,
@@ -63,7 +63,7 @@ def chosen(question: Question, records: Iterable[AgentMetadata]) -> tuple[list[A
     """The records that are asked for, in order, and how many there are without limit and offset."""
     found = [record for record in records if question.asks_for(record)]
     if question.sort is not None:
-        found.sort(key=_SORTS[question.sort.lstrip("-")], reverse=question.sort.startswith("-"))
+        found.sort(key=SORTS[question.sort.lstrip("-")], reverse=question.sort.startswith("-"))
     end = None if question.limit is None else question.offset + question.limit
     return found[question.offset : end], len(found)
 
@@ -115,8 +115,8 @@ def _text(value: str) -> Test:
 
 
 def _sort(value: str) -> str:
-    if value.lstrip("-") not in _SORTS or value.startswith("--"):
-        known = ", ".join(_SORTS)
+    if value.lstrip("-") not in SORTS or value.startswith("--"):
+        known = ", ".join(SORTS)
         raise Refusal(400, f"sort: expected one of {known}, with - in front for the other way; got {value!r:.80}")
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from starlette.requests import Request
@@ -12,7 +12,8 @@ from starlette.routing import Route
 
 from agentreg.extensions.coordination import AgentMetadata
 from agentreg.extensions.service.bodies import decode, read_json
-from agentreg.extensions.service.full.changing import Changing
+from agentreg.extensions.service.encoding import encode
+from agentreg.extensions.service.full.changing import Changing, Overseer
 from agentreg.extensions.service.full.figures import statistics
 from agentreg.extensions.service.full.filters import Question, chosen
 from agentreg.extensions.service.full.shape import Draft, full
@@ -24,13 +25,13 @@ __all__ = ["full_routes"]
 
 _draft = msgspec.json.Decoder(Draft)
 _patch = msgspec.json.Decoder(dict[str, Any])
-_encode = msgspec.json.Encoder().encode
+_MOST = 5_000  # bodies that are kept
 _MERGE = (b"application/merge-patch+json",)
 
 
-def full_routes(roster: Roster) -> list[Route]:
-    """The routes below ``/registry`` for records."""
-    form = _FullForm(roster)
+def full_routes(roster: Roster, changing: Changing, overseer: Overseer | None = None) -> list[Route]:
+    """The routes below ``/registry`` for records; *overseer* says what the statistics are."""
+    form = _FullForm(roster, changing, overseer)
     return [
         Route("/registry/agents", form.list, methods=["GET"]),
         Route("/registry/agents", form.register, methods=["POST"]),
@@ -42,9 +43,11 @@ def full_routes(roster: Roster) -> list[Route]:
 
 
 class _FullForm:
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, changing: Changing, overseer: Overseer | None) -> None:
         self._roster = roster
-        self._changing = Changing(roster)
+        self._changing = changing
+        self._overseer = overseer
+        self._kept = _Kept()
 
     async def _records(self) -> list[AgentMetadata]:
         await self._roster.minder.judge_if_due()
@@ -64,7 +67,8 @@ class _FullForm:
 
     async def get(self, request: Request) -> Response:
         await self._roster.minder.judge_if_due()
-        return _shown(self._changing.find(request.path_params["agent_id"]))
+        record = self._changing.find(request.path_params["agent_id"])
+        return _as_json(self._kept.of(record), 200, _tag(record))
 
     async def register(self, request: Request) -> Response:
         body = await read_json(request.receive, Head(request.scope["headers"]), self._roster.limits)
@@ -83,18 +87,47 @@ class _FullForm:
         return _json({"ok": True, "agent_id": agent_id, "tasks_migrated_to": heir, "revision": revision})
 
     async def stats(self, request: Request) -> Response:
-        return _json(statistics(await self._records(), self._roster.directory.revision))
+        records, revision = await self._records(), self._roster.directory.revision
+        if self._overseer is None:
+            return _json(statistics(records, revision))
+        return _json({**await self._overseer.statistics(records), "revision": revision})
+
+
+class _Kept:
+    """Records as they were shown last, for those who look at the same ones again and again."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[str, tuple[int, float, bytes]] = {}
+
+    def of(self, record: AgentMetadata) -> bytes:
+        """The body that shows *record*."""
+        known = self._bodies.get(record.token)
+        if known is not None and known[0] == record.revision and known[1] == record.heard:
+            return known[2]
+        if len(self._bodies) >= _MOST:
+            self._bodies.clear()
+        body = encode(full(record))
+        self._bodies[record.token] = record.revision, record.heard, body
+        return body
 
 
 def _shown(record: AgentMetadata, status: int = 200) -> Response:
-    headers = {"etag": f'"{record.revision}"'}
+    headers = _tag(record)
     if status == 201:
-        headers["location"] = f"/registry/agents/{record.agent_id}"
+        headers["location"] = f"/registry/agents/{quote(record.agent_id, errors='surrogatepass')}"
     return _json(full(record), status, headers)
 
 
+def _tag(record: AgentMetadata) -> dict[str, str]:
+    return {"etag": f'"{record.revision}"'}
+
+
 def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(_encode(content), status, headers, "application/json")
+    return _as_json(encode(content), status, headers)
+
+
+def _as_json(body: bytes, status: int, headers: dict[str, str] | None) -> Response:
+    return Response(body, status, headers, "application/json")
 
 
 def _next(request: Request, offset: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,7 +13,7 @@ from agentreg.extensions.service.bodies import check_object, check_text
 from agentreg.extensions.service.limits import Limits
 from agentreg.extensions.service.refusals import Refusal
 
-__all__ = ["OBJECTS", "STATUSES", "Draft", "active_tasks", "check", "full", "status_of"]
+__all__ = ["OBJECTS", "STATUSES", "Draft", "active_tasks", "check", "full", "status_of", "whole"]
 
 STATUSES = (*(state.value for state in WorkState), "offline")
 
@@ -106,20 +106,16 @@ def active_tasks(record: AgentMetadata) -> int:
 
 def full(record: AgentMetadata) -> dict[str, Any]:
     """All of a record, as the full form shows it; what was sent is as it was sent."""
-    changed = _iso(record.last_activity)
     return {
         "agent_id": record.agent_id,
         "name": record.name,
         "file_path": record.file_path,
         "status": status_of(record),
         "created_at": _iso(record.created_at),
-        "last_modified": changed,
-        "last_activity": changed,
+        "last_modified": _iso(record.last_modified),
+        "last_activity": _iso(record.last_activity),
         "version": record.version,
-        "config": {**_CONFIG, **record.config},
-        "resources": {**_resources(record), **record.resources},
-        "performance": {**_performance(record), **record.performance},
-        "relationships": {**_RELATIONSHIPS, **record.relationships},
+        **{name: whole(record, name, getattr(record, name)) for name in _BASES},
         "health": record.status.value,
         "capabilities": list(record.capabilities),
         "runtime_id": record.runtime_id,
@@ -127,10 +123,18 @@ def full(record: AgentMetadata) -> dict[str, Any]:
         "pid": record.pid,
         "cwd": record.cwd or None,
         "endpoint": record.endpoint,
-        "metadata": dict(record.metadata),
         "last_heartbeat": _iso(record.last_heartbeat),
         "revision": record.revision,
     }
+
+
+def whole(record: AgentMetadata, name: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """One of the objects of *record* as the full form shows it: what was sent, with the fields that every record has.
+
+    >>> whole(AgentMetadata("planner", "worker"), "resources", {"memory_used": "80mb"})["cpu_priority"]
+    'normal'
+    """
+    return {**_BASES[name](record), **sent}
 
 
 def _resources(record: AgentMetadata) -> dict[str, Any]:
@@ -151,6 +155,16 @@ def _performance(record: AgentMetadata) -> dict[str, Any]:
     if tasks:
         derived["task_success_rate"] = f"{100 * record.completed_tasks / tasks:.1f}%"
     return {**_PERFORMANCE, **derived}
+
+
+#: What each object of a record has where its owner has sent nothing.
+_BASES: Mapping[str, Callable[[AgentMetadata], Mapping[str, Any]]] = {
+    "config": lambda record: _CONFIG,
+    "resources": _resources,
+    "performance": _performance,
+    "relationships": lambda record: _RELATIONSHIPS,
+    "metadata": lambda record: {},
+}
 
 
 def _iso(moment: datetime) -> str:
