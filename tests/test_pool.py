@@ -317,6 +317,7 @@ class Connecting(Closing):
 def test_members_are_set_up_asynchronously_when_the_class_knows_how() -> None:
     pool = finish(AgentPool.create_async(Connecting, 2, name="pool"))
 
+    assert pool.agent_class is Connecting
     assert [(member.name, member.connected) for member in pool.instances] == [("pool_0", True), ("pool_1", True)]
 
 

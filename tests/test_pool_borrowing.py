@@ -1097,3 +1097,26 @@ def test_a_closed_pool_tells_a_block_that_it_is_closed() -> None:
 
     with pytest.raises(PoolClosedError, match="make a new one"):
         finish(block())
+
+
+class Hesitant(Plain):
+    """Raises when it is asked whether it may be lent, the first time."""
+
+    asked = 0
+
+    def acquire_instance(self, branch_id: str) -> bool:
+        self.asked += 1
+        if self.asked == 1:
+            raise RuntimeError(f"not for {branch_id}")
+        return True
+
+
+def test_a_member_that_raises_when_it_is_asked_is_free_for_the_next_who_asks() -> None:
+    pool = AgentPool(Hesitant, 1, name="pool")
+
+    with pytest.raises(RuntimeError, match="not for a"):
+        pool.acquire_instance("a")
+
+    assert pool.get_available_count() == 1
+    assert pool.allocated_instances == {}
+    assert pool.acquire_instance("b") is pool.instances[0]

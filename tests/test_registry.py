@@ -303,6 +303,42 @@ def test_an_agent_that_is_not_found_is_a_registry_error_and_a_lookup_error() -> 
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
+@pytest.mark.parametrize(
+    ("names", "asked", "nearest"),
+    [
+        (["planner-1", "planner-2", "planner-3", "planner-4"], "planner", 3),  # no more than three
+        (["abcdef"], "abxyzf", 1),  # half alike is alike
+        (["abcdef"], "uvwxyf", 0),
+        (["planner"], "planner-10", 1),  # three characters longer
+        (["planner"], "planner-100", 0),
+    ],
+)
+def test_near_is_at_least_half_alike_and_of_nearly_the_same_length(names: list[str], asked: str, nearest: int) -> None:
+    agents = [Probe() for _ in names]
+    for agent, name in zip(agents, names, strict=True):
+        AgentRegistry.register(agent, name)
+
+    with pytest.raises(AgentNotFoundError) as refusal:
+        AgentRegistry.require(asked)
+
+    assert len(refusal.value.nearest) == nearest
+
+
+@pytest.mark.parametrize(("length", "shown"), [(200, "x" * 200), (201, "x" * 197 + "...")])
+def test_an_error_shows_at_most_200_characters_of_a_holder(length: int, shown: str) -> None:
+    class Wordy(Probe):
+        def __repr__(self) -> str:
+            return "x" * length
+
+    holder = Wordy()
+    AgentRegistry.register(holder, "planner")
+
+    with pytest.raises(NameTakenError) as refusal:
+        AgentRegistry.register(Probe(), "planner")
+
+    assert refusal.value.holder == shown
+
+
 def test_the_dead_are_not_among_the_nearest() -> None:
     agent = Probe()
     AgentRegistry.register(agent, "planner")
