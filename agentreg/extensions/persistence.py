@@ -57,6 +57,9 @@ class StateFileError(RegistryError, ValueError):
         super().__init__(path, place, cause, advice)
         self.path, self.place, self.cause, self.advice = path, place, cause, advice
 
+    def __reduce__(self) -> tuple[type[StateFileError], tuple[str, str, str, str]]:
+        return type(self), (self.path, self.place, self.cause, self.advice)  # OSError keeps only some arguments
+
     def __str__(self) -> str:
         where = f"{self.path}:{self.place}" if self.place else self.path
         return f"{where}: {self.cause}; {self.advice}"
