@@ -11,7 +11,7 @@ from crowd import USUAL
 from figures import Figures, Row, at_most
 from timing import Effort, clock, quiet
 
-from agentreg.extensions.monitoring import TRACKED, MetricsStore, Tracking, record_task, tracked
+from agentreg.extensions.monitoring import TRACKED, MetricsStore, Summary, Tracking, record_task, tracked
 
 __all__ = ["measure"]
 
@@ -20,6 +20,7 @@ INTERVAL = 10
 TASKS = 100_000
 SMALL = 4  # agents of the thirty days
 SAMPLING = at_most(0.3, "ours")  # seconds of the processor, every ten: 3 % of a core
+WORST = at_most(0.3, "ours")
 TASK = at_most(1.5e-6, "ours")
 DISK = at_most(2e9, "ours")
 
@@ -56,14 +57,14 @@ def sampled(file: Path, hours: float) -> list[Row]:
         start = clock()
         for metric, values in ticks[number % len(ticks)].items():
             store.record_many(metric, values)
-        if store.flush_due:
-            store.flush()
+        (store.flush if store.flush_due else store.tend)()  # as a Sampler does
         spent.append(clock() - start)
         now[0] += INTERVAL
     samples = f"{USUAL * len(SHAPES):,} samples"
     return [
         Row(f"{samples}, with roll-ups and disk, on average", sum(spent) / len(spent), target=SAMPLING),
         Row(f"{samples}, with roll-ups and disk, 99th of 100", sorted(spent)[len(spent) * 99 // 100]),
+        Row(f"{samples}, with roll-ups and disk, at worst", max(spent), target=WORST),
         timed("latest value of each agent", lambda: store.latest(TRACKED[0])),
         timed("one agent's last two hours, every 10 s", lambda: store.query(TRACKED[0], agents[7], step=10)),
         timed("one agent's day, every minute", lambda: store.query(TRACKED[0], agents[7], step=60)),
@@ -108,21 +109,32 @@ def counted(work: str, count: Callable[[list[str]], None]) -> Row:
 
 
 def thirty_days() -> Row:
-    """What each agent adds to the file, times all agents: from two stores, one of them with one agent."""
+    """What each agent adds to the file, times all agents: from two stores, one of them with one agent.
+
+    Every value of the ten-second samples is drawn. They are handed over in
+    the steps in which the last day will find them: of what is in no finer
+    level by then, an hour at once.
+    """
     agents = [f"agent-{number}" for number in range(SMALL)]
     now = [1_699_920_000.0]
     one, several = (MetricsStore(clock=lambda: now[0]) for _ in range(2))
-    for _ in range((DAYS + 1) * 24):
-        for tick in range(0, HOUR, INTERVAL):
+    hours = (DAYS + 1) * 24
+    for left in range(hours, 0, -1):
+        for tick in range(0, HOUR, step := found_in(left)):
             for metric, shape in SHAPES.items():
-                values = {agent: shape() for agent in agents}
-                several.record_many(metric, values, at=now[0] + tick)
-                one.record_many(metric, {agents[0]: values[agents[0]]}, at=now[0] + tick)
+                drawn = {agent: Summary.of([shape() for _ in range(step // INTERVAL)]) for agent in agents}
+                several.record_summaries(metric, drawn, at=now[0] + tick)
+                one.record_summaries(metric, {agents[0]: drawn[agents[0]]}, at=now[0] + tick)
         now[0] += HOUR
         one.flush()
         several.flush()
     size = (several.size() - one.size()) / (SMALL - 1) * USUAL
     return Row(f"{DAYS} days of {USUAL:,} agents and {len(SHAPES)} metrics on disk", size, target=DISK, unit="B")
+
+
+def found_in(left: int) -> int:
+    """The step of the finest level that an hour is in when *left* hours have passed."""
+    return INTERVAL if left <= 5 else 60 if left <= 36 else 300 if left <= 4 * 24 else HOUR
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ def add_commands(commands: Any) -> None:
     ):
         parser = _verb(commands, name, help, run)
         parser.add_argument("--id", required=True, metavar="ID", help="the id that the agent was registered under")
+        _add_json(parser)
     _add_list(commands)
     _add_watch(commands)
     status = _verb(commands, "status", "whether the service runs, and where", _status)
@@ -63,11 +64,12 @@ def _add_register(commands: Any) -> None:
     parser = _verb(commands, "register", "enter an agent, and print its id", _register, REGISTER)
     _add_agent(parser)
     parser.add_argument("--pid", type=_pid, default=0, metavar="N", help="its process (default: 0, for none)")
+    _add_json(parser)
 
 
 def _add_list(commands: Any) -> None:
     parser = _verb(commands, "list", "who is running, where, and since when", _list, LIST)
-    parser.add_argument("--json", action="store_true", help="print what the service answers, and nothing else")
+    _add_json(parser)
     parser.add_argument("--status", action="append", choices=STATUSES, help="only those; several: repeat")
     parser.add_argument("--watch", action="store_true", help="go on, and show each change, until Ctrl-C")
 
@@ -83,6 +85,10 @@ def _add_watch(commands: Any) -> None:
         "--interval", type=interval, default=30.0, metavar="SECONDS", help="between heartbeats (default: 30)"
     )
     parser.add_argument("--while", dest="marker", metavar="FILE", help="go on only as long as this file is there")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print what the service answers, and nothing else")
 
 
 def _add_agent(parser: argparse.ArgumentParser) -> None:
@@ -112,18 +118,21 @@ def _register(arguments: argparse.Namespace) -> int:
     from agentreg.cli.client.keeping import Keeper
 
     keeper = Keeper(caller_of(arguments), request(arguments, arguments.pid), 0)
-    _say_now(keeper.register())
+    identity = keeper.register()
+    _say_now(json.dumps(keeper.answer) if arguments.json else identity)
     return DONE
 
 
 def _heartbeat(arguments: argparse.Namespace) -> int:
     answer = caller_of(arguments).ask("POST", "/heartbeat", {"id": arguments.id})
-    _say_now(str(answer.document.get("status", "active")))
+    _say_now(json.dumps(answer.document) if arguments.json else str(answer.document.get("status", "active")))
     return DONE
 
 
 def _deregister(arguments: argparse.Namespace) -> int:
-    caller_of(arguments).ask("POST", "/deregister", {"id": arguments.id})
+    answer = caller_of(arguments).ask("POST", "/deregister", {"id": arguments.id})
+    if arguments.json:
+        _say_now(json.dumps(answer.document))
     return DONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,8 +107,13 @@ def run(arguments: argparse.Namespace) -> int:
         from agentreg.extensions.service import ServiceError, serve
     except ImportError as error:
         raise CommandError(f'{error}; the service needs more packages: pip install "agentreg[service]"') from error
+    from agentreg.extensions.coordination import BackendURLError
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # warnings, to standard error
     try:
         serve(_settings(arguments), _ready)
+    except BackendURLError as error:
+        raise UsageError(f"--{error}") from error  # "backend '...': what is wrong with it"
     except (ServiceError, ImportError) as error:
         raise CommandError(str(error)) from error
     return DONE
@@ -121,7 +127,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     try:
         timing = Timing(arguments.stale_after, arguments.prune_after)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(_named(str(error))) from error
     return Settings(
         host=arguments.host,
         port=arguments.port,
@@ -190,7 +196,10 @@ def _named(problem: str) -> str:
 
 
 _OPTIONS = {
+    "stale_after": "--stale-after",
+    "prune_after": "--prune-after",
     "memory": "--memory",
+    "total_memory": "--memory",
     "reserved": "--reserved",
     "cpu": "--cpu",
     "interval": "--sample-every",

@@ -32,7 +32,7 @@ def find(workspace: Path, timeout: float = TIMEOUT) -> Service:
     """
     file = discovery_file(workspace)
     noted = _noted(file)
-    service = Service(noted["url"].rstrip("/"), None, noted["instance_id"])
+    service = Service(noted["url"].rstrip("/"), None, noted["instance_id"], _pid(noted.get("pid")))
     if health_of(service, timeout).get("instance_id") != service.instance:
         raise NoServiceError(f"another service answers at {service.url} than the one that wrote {file}")
     return service._replace(token=_token(noted.get("token_file")))
@@ -59,6 +59,10 @@ def _noted(file: Path) -> dict[str, Any]:
     if not isinstance(noted, dict) or not all(isinstance(noted.get(key), str) and noted[key] for key in wanted):
         raise NoServiceError(f"{file} is no discovery file: it needs the texts {' and '.join(wanted)}")
     return noted
+
+
+def _pid(noted: object) -> int | None:
+    return noted if type(noted) is int and noted > 0 else None
 
 
 def _token(name: object) -> str | None:

@@ -28,11 +28,13 @@ class Service(NamedTuple):
         url: Without a trailing slash.
         token: What it wants to be shown, or None.
         instance: Which of all services it is.
+        pid: Its process, or None where it didn't say.
     """
 
     url: str
     token: str | None = None
     instance: str = ""
+    pid: int | None = None
 
 
 class Answer(NamedTuple):

@@ -32,11 +32,13 @@ class Keeper:
     Attributes:
         failure: Why the last try failed; None if it didn't.
         superseded: Whether somebody else has registered under the id since.
+        answer: What the service answered to the last registration.
     """
 
     def __init__(self, caller: Caller, body: dict[str, Any], interval: float) -> None:
         self.failure: CommandError | None = None
         self.superseded = False
+        self.answer: dict[str, Any] = {}
         self._caller = caller
         self._body = body
         self._interval = interval
@@ -58,6 +60,7 @@ class Keeper:
         if isinstance(answer.get("token"), str):
             self._body["token"] = answer["token"]
         self._entered = True
+        self.answer = answer
         return given
 
     def keep(self, wait: Wait) -> None:

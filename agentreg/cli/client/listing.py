@@ -60,11 +60,12 @@ def show_status(caller: Caller, as_json: bool) -> None:
     service = caller.find()
     health = health_of(service)
     if as_json:
-        say_document({"url": service.url, "workspace": str(caller.workspace), **health})
+        say_document({"url": service.url, "workspace": str(caller.workspace), "pid": service.pid, **health})
         return
     say(one_line(f"running at {service.url}"))
     for name, text in (
         ("workspace", str(caller.workspace)),
+        ("process", str(service.pid or "unknown")),
         ("version", str(health.get("version", "unknown"))),
         ("up for", duration(health.get("uptime"))),
         ("agents", str(health.get("count", "unknown"))),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentreg.cli.errors import DONE
-from agentreg.cli.operations.parsers import add_by, add_json, add_verb
+from agentreg.cli.operations.parsers import add_by, add_json, add_verb, show_usages
 
 __all__ = ["add_commands"]
 
@@ -28,6 +28,7 @@ def add_commands(commands: Any) -> None:
     answer.add_argument("choice", metavar="CHOICE", help="one of its choices")
     answer.add_argument("--reason", default=None, metavar="TEXT", help="why; it is kept, and agentreg why prints it")
     add_by(answer)
+    show_usages(parser, [answer])
 
 
 def _list(arguments: argparse.Namespace) -> int:

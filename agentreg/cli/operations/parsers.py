@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any
 
 from agentreg.cli.agents import add_service
 
-__all__ = ["CODES", "add_by", "add_json", "add_verb", "finish", "positive"]
+__all__ = ["CODES", "Run", "add_by", "add_json", "add_verb", "finish", "late", "positive", "show_usages"]
 
 CODES = """\
 exit codes: 0 done, 1 the service refuses it (the message says why), 2 no service, or bad usage, 130 interrupted
@@ -43,6 +44,23 @@ def finish(parser: argparse.ArgumentParser, run: Run) -> argparse.ArgumentParser
     add_service(parser)
     parser.set_defaults(run=run, prog=parser.prog)
     return parser
+
+
+def late(module: str, function: str = "run") -> Run:
+    """A *function* of a *module*, which is imported when it is called: the help starts without."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        code: int = getattr(import_module(module), function)(arguments)
+        return code
+
+    return run
+
+
+def show_usages(parser: argparse.ArgumentParser, verbs: Iterable[argparse.ArgumentParser], codes: str = CODES) -> None:
+    """Let the help of *parser* end with how its *verbs* are used, and the exit *codes*."""
+    usages = [verb.format_usage().removeprefix("usage: ").rstrip() for verb in verbs]
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join([*usages, "", codes])
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

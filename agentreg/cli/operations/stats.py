@@ -8,7 +8,6 @@ from typing import Any
 
 from agentreg.cli.errors import DONE
 from agentreg.cli.operations.parsers import add_json, add_verb
-from agentreg.cli.printing import one_line
 
 __all__ = ["add_commands", "lines_of"]
 
@@ -76,6 +75,8 @@ def lines_of(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _row(name: str, value: str, more: str = "") -> str:
+    from agentreg.cli.printing import one_line
+
     return f"{name:{_WIDTH}}{one_line(value)}" + (f": {one_line(more)}" if more else "")
 
 

@@ -96,7 +96,9 @@ def _decisions(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     from agentreg.cli.operations.asking import ask, items, place
 
     try:
-        answer = ask(caller_of(arguments), "GET", place("decisions", name=arguments.name, limit=arguments.limit or _MOST))
+        answer = ask(
+            caller_of(arguments), "GET", place("decisions", name=arguments.name, limit=arguments.limit or _MOST)
+        )
     except NoServiceError as error:
         return _from_file(decisions_file(workspace_of(arguments)), arguments, error)
     found = items(answer.document, "decisions")

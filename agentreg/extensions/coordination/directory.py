@@ -414,9 +414,9 @@ class AgentDirectory:
             return self._memory.renew_now(item)
         echoes = self._replica.echoes
         echoes.add(record.agent_id)
-        alive = False
+        alive: bool = False
         try:
-            alive = (await self._backend.renew([item])).results[0]
+            alive = bool((await self._backend.renew([item])).results[0])
         finally:
             if not alive:
                 echoes.discard(record.agent_id)

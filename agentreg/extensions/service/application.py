@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from agentreg.extensions.coordination import (
     AgentDirectory,
@@ -203,6 +204,9 @@ class _Guarded:
         except Refusal as refusal:
             if scope["type"] == "websocket":
                 await receive()
+                if "websocket.http.response" in scope.get("extensions", ()):
+                    await _answer_to(refusal, scope["path"])(scope, receive, send)
+                    return
                 code = _TRY_LATER if refusal.status == 503 else _REFUSED
                 await send({"type": "websocket.close", "code": code, "reason": refusal.detail[:120]})
             else:
@@ -238,6 +242,11 @@ async def _away(request: Request, error: Exception) -> Response:
     return _answer_to(unavailable(error), request.url.path)
 
 
+async def _broken(request: Request, error: Exception) -> Response:
+    detail = f"{request.method} {request.url.path}: this is an error of the service's own; its log has more"
+    return _answer_to(Refusal(500, detail), request.url.path)
+
+
 async def _gone(request: Request, error: Exception) -> Response:
     return Response(status_code=400)  # nobody reads it
 
@@ -245,8 +254,14 @@ async def _gone(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     detail = f"{request.method} {request.url.path}: {error.detail}"
-    refusal = Refusal(error.status_code, detail, headers=dict(error.headers or {}))
-    return _answer_to(refusal, request.url.path)
+    headers = {"allow": _allowed(request)} if error.status_code == 405 else dict(error.headers or {})
+    return _answer_to(Refusal(error.status_code, detail, headers=headers), request.url.path)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of a path. Several routes may have it, of which the router names those of the first."""
+    fitting = (each for each in request.app.routes if each.matches(request.scope)[0] is Match.PARTIAL)
+    return ", ".join(sorted({method for route in fitting for method in route.methods}))
 
 
 _HANDLERS = {
@@ -255,4 +270,5 @@ _HANDLERS = {
     DamagedStoreError: _away,
     HTTPException: _http,
     Gone: _gone,
+    Exception: _broken,  # it is logged by the server
 }

@@ -11,7 +11,7 @@ from agentreg.extensions.service.guarding import Head
 from agentreg.extensions.service.limits import Limits
 from agentreg.extensions.service.refusals import Refusal
 
-__all__ = ["Gone", "check_object", "check_text", "decode", "read_json"]
+__all__ = ["Gone", "check_object", "check_text", "decode", "misshapen", "read_json"]
 
 T = TypeVar("T")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -72,15 +72,21 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except RecursionError:
         raise Refusal(400, "the body is nested too deep for anything that could be meant") from None
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `")
-        path = where.rstrip("`").removeprefix("$")
-        raise Refusal(400, f"{path.lstrip('.') or 'body'}: {what}", _pointer(path)) from None
+        raise misshapen(error) from None
     except msgspec.DecodeError as error:
         raise Refusal(400, f"the body is no JSON: {error}") from None
 
 
+def misshapen(error: msgspec.ValidationError) -> Refusal:
+    """The Refusal for a value that is not of the expected shape; it names the place."""
+    what, _, where = str(error).partition(" - at `")
+    path = where.rstrip("`").removeprefix("$")
+    return Refusal(400, f"{path.lstrip('.') or 'body'}: {what}", _pointer(path))
+
+
 def _pointer(path: str) -> str:
-    return path.replace(".", "/").replace("[", "/").replace("]", "")
+    """The JSON pointer to *path*; ``config[...]`` is some value of ``config``, it isn't said which."""
+    return path.partition("[...]")[0].replace(".", "/").replace("[", "/").replace("]", "")
 
 
 def check_text(field: str, text: str, most: int) -> None:

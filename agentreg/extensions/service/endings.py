@@ -60,7 +60,8 @@ class Endings:
         try:
             self._files[process] = file = os.pidfd_open(process.pid)
             asyncio.get_running_loop().add_reader(file, self._tell, process)
-        except (OSError, AttributeError, NotImplementedError):  # it has ended, or too many, an old system, another loop
+        except (OSError, OverflowError, AttributeError, NotImplementedError):
+            # it has ended, or there are too many, or no such pid can be, or an old system, or another loop
             self._let_go(process)
 
     def _tell(self, process: Process, again: bool = True) -> None:

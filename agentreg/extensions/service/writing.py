@@ -129,7 +129,7 @@ class Beats:
         self._directory = directory
         self._lateness = getattr(directory.store, "lateness", _never_late)
         self._note = getattr(directory.store, "note", None)
-        self._waiting: dict[str, Renew] = {}
+        self._waiting: dict[str, AgentMetadata] = {}  # by their tokens
         self._since: float | None = None  # when the oldest of them was due, in the loop's time
         self._failure: Exception | None = None
         self._task: asyncio.Task[None] | None = None
@@ -144,7 +144,7 @@ class Beats:
     def note(self, record: AgentMetadata) -> None:
         """*record* has beaten. The directory shows it at once, the store within a second."""
         self._directory.hear(record)
-        self._waiting[record.token] = Renew(record.runtime_id, record.agent_id, record.token)
+        self._waiting[record.token] = record
         if self._task is None:
             self._begin()
 
@@ -166,12 +166,14 @@ class Beats:
     async def flush(self) -> None:
         """Hand them to the store now; if it is away, they wait for the next time."""
         waiting, self._waiting = self._waiting, {}
-        began = asyncio.get_running_loop().time()
+        began, now = asyncio.get_running_loop().time(), self._directory.clock()
+        batch = [Renew(record.runtime_id, record.agent_id, token) for token, record in waiting.items()]
         try:
             if waiting and self._note is not None:
-                self._note(list(waiting.values()))  # whether it succeeds is seen by its lateness
+                ages = [max(now - record.beat, 0.0) for record in waiting.values()]
+                self._note(batch, ages)  # whether it succeeds is seen by its lateness
             elif waiting:
-                await self._directory.store.renew(list(waiting.values()))
+                await self._directory.store.renew(batch)
         except (DirectoryUnavailableError, DamagedStoreError) as error:
             _log.debug("heartbeats wait: %s", error)
             self._failure = error

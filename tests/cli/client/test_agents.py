@@ -27,6 +27,16 @@ def test_register_prints_the_id_and_sends_what_was_said(call: Call, service: Sma
     assert (row["cwd"], row["pid"], row["meta"]) == ("/some/where", 4711, {"task": "x"})
 
 
+def test_json_is_what_the_service_answers_and_nothing_else(call: Call, service: SmallService) -> None:
+    verbs = ("register", "heartbeat", "deregister")
+    registered, beaten, gone = (call(verb, "--id", "mine", "--json") for verb in verbs)
+
+    assert json.loads(registered.out).items() >= {"ok": True, "id": "mine"}.items()
+    assert json.loads(beaten.out).items() >= {"ok": True, "status": "active"}.items()
+    assert json.loads(gone.out)["ok"] is True
+    assert {done.out.count("\n") for done in (registered, beaten, gone)} == {1}
+
+
 def test_the_working_directory_is_the_present_one_unless_another_is_named(call: Call, service: SmallService) -> None:
     call("register")
     call("register", "--name", "other", "--cwd", "sub")
@@ -276,3 +286,18 @@ def test_the_status_says_where_the_service_is(call: Call, service: SmallService)
     assert "1 min" in told.out
     assert (document["url"], document["workspace"]) == (service.url, str(service.workspace))
     assert (document["ok"], document["instance_id"]) == (True, service.instance)
+
+
+def test_the_status_names_the_process_that_one_would_signal(call: Call, service: SmallService) -> None:
+    told, document = call("status"), call("status", "--json").document
+
+    assert f"  process   {os.getpid()}\n" in told.out
+    assert document["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("pid", [None, 0, -1, True, "7"])
+def test_a_process_that_the_file_does_not_say_is_unknown(call: Call, service: SmallService, pid: object) -> None:
+    file = service.workspace / "state" / "agent-registry.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "pid": pid}))
+
+    assert "  process   unknown\n" in call("status").out

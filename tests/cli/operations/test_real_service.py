@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,23 +14,16 @@ from typing import Any
 
 import pytest
 
+from agentreg.cli.client.calling import Caller
 from agentreg.cli.client.discovery import find
+from agentreg.cli.operations.top.collecting import Collector
 from tests.cli.operations.conftest import Call
 from tests.cli.streaming import Streaming
 
 for package in ("httptools", "httpx", "msgspec", "starlette", "uvicorn", "websockets"):
     pytest.importorskip(package)
 
-SERVE = """
-import sys
-from agentreg.extensions.service import Settings, serve
-from agentreg.extensions.service.operations import OperationsConfig
-operations = None
-if sys.argv[2:] != ["off"]:
-    rules = {"full": "memory_usage > 90%", "idle": "task_queue_length < 0"}
-    operations = OperationsConfig(memory="4GB", interval=1, rules=rules, unique_names="ask")
-serve(Settings(port=0, workspace=sys.argv[1], operations=operations), lambda found: print(found.url, flush=True))
-"""
+ON = ("--sample-every", "1", "--memory", "4GB", "--unique-names", "ask", "--alert", "full=memory_usage > 90%")
 
 
 class Real:
@@ -36,10 +31,11 @@ class Real:
 
     def __init__(self, workspace: Path, *options: str) -> None:
         self.workspace = workspace
-        argv = [sys.executable, "-W", "error", "-c", SERVE, str(workspace), *options]
+        argv = [sys.executable, "-W", "error", "-m", "agentreg", "serve", "--port", "0", *options]
+        argv += ["--workspace", str(workspace)]
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
+        assert "agentreg serves at http://" in self._process.stdout.readline()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         place = find(self.workspace).url.removeprefix("http://")
@@ -65,14 +61,14 @@ class Real:
 
 @pytest.fixture
 def real(workspace: Path) -> Iterator[Real]:
-    service = Real(workspace)
+    service = Real(workspace, *ON)
     yield service
     service.end()
 
 
 def burdened(real: Real) -> str:
     """An agent that has no memory left, as it says itself."""
-    resources = {"memory_used": "980mb", "memory_allocated": "1000mb", "cpu_usage": "25%"}
+    resources = {"memory_used": "980mb", "memory_allocated": "1000mb", "cpu_used": "25%"}
     return real.register("planner", resources=resources)
 
 
@@ -110,7 +106,7 @@ def test_rules_are_listed_added_and_removed_and_a_bad_one_has_a_caret(call: Call
 
     assert (added.code, added.out) == (0, "busy: task_queue_length >= 100 for 1m\n")
     assert bad.code == 1
-    assert "\n" + " " * (4 + len("memory_usage >")) + "^\n" in bad.err
+    assert "\n" + " " * (4 + len("memory_usage ")) + "^\n" in bad.err
     assert {"high_memory", "full", "busy"} <= set(names)
     assert (twice.code, removed.code, missing.code) == (1, 0, 1)
 
@@ -125,7 +121,7 @@ def test_stats_resources_and_top_show_the_agent(call: Call, real: Real) -> None:
     assert resources.code == 0
     assert resources.out.startswith("memory: ")
     lines = top.out.splitlines()
-    assert lines[0].startswith("agentreg top: 1 agents (1 active) at http://")
+    assert lines[0].startswith("agentreg top: 1 agent (1 active) at http://")
     (row,) = [line for line in lines if line.startswith("planner")]
     assert row.split()[:3] == ["planner", "active", "25.0%"]
     assert "98.0%" in row
@@ -167,8 +163,22 @@ print(connection.getresponse().status)
 """
 
 
+def test_top_hears_of_agents_by_the_stream_of_events(real: Real) -> None:
+    collector = Collector(Caller(real.workspace), interval=0.01, clock=lambda: 0.0)  # by the clock nothing is ever due
+    with collector:
+        numbers = itertools.count()
+        while not collector.board.agents:  # the stream may begin a moment after the first of them came
+            real.register(f"scout-{next(numbers)}")
+            select.select([collector.descriptor], [], [], 0.2)
+            collector.heard()
+        listening = collector.listening
+
+    assert listening
+    assert collector.board.agents[0]["name"].startswith("scout-")
+
+
 def test_a_service_without_operations_says_so(call: Call, workspace: Path) -> None:
-    off = Real(workspace, "off")
+    off = Real(workspace, "--no-operations")
     try:
         asked = [call(*verb) for verb in (["alerts"], ["resources"], ["why", "x"], ["decisions"], ["top", "--once"])]
         stats = call("stats")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import agentreg
 from tests.cli.operations.conftest import Call
 from tests.cli.operations.small_operations import SmallOperations
 
@@ -79,3 +84,19 @@ def test_a_token_is_shown_to_the_service(call: Call, service: SmallOperations) -
 
     assert (done.code, guarded.shown[-1]) == (0, ("/registry/stats", "Bearer secret"))
     assert json.loads(done.out)["revision"] == 4
+
+
+@pytest.mark.parametrize("verb", [["stats"], ["alerts"], ["resources"], ["why", "x"], ["decisions"], ["top", "--once"]])
+def test_the_verbs_start_with_the_standard_library_alone(verb: list[str], service: SmallOperations) -> None:
+    program = (
+        "import sys\n"
+        "from agentreg.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "mine = ('agentreg.extensions', 'rich', 'msgspec', 'httpx')\n"
+        "print(code, sorted(name for name in sys.modules if name.startswith(mine)))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(agentreg.__file__).parents[1])}
+
+    done = subprocess.run([sys.executable, "-c", program, *verb], capture_output=True, text=True, env=environment)
+
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr

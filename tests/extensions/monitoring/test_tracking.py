@@ -11,6 +11,7 @@ import pytest
 
 from agentreg import AgentRegistry, BaseAgent, ExecutionConfig, Orchestra
 from agentreg.extensions.monitoring import Tracking, record_task, tracked
+from agentreg.extensions.monitoring.tracking import SETTLE_AT
 from tests.extensions.monitoring.hands import START, Hands
 
 
@@ -210,6 +211,46 @@ def test_a_forgotten_agent_is_counted_anew() -> None:
     tracking.record("ann", 1.0, True)
 
     assert counted(tracking) == {"ann": (1, 0)}
+
+
+def test_many_tasks_that_nobody_asks_for_are_summed_up_meanwhile() -> None:
+    tracking = Tracking()
+    for number in range(2 * SETTLE_AT):
+        tracking.record(f"agent-{number % 3}", 0.5, number % 4 > 0)
+
+    figures = tracking.figures()
+    times, errors = tracking.drain()
+
+    assert sum(each.tasks for each in figures.values()) == 2 * SETTLE_AT
+    assert sum(each.failures for each in figures.values()) == SETTLE_AT // 2
+    assert sum(each.count for each in times.values()) == 2 * SETTLE_AT
+    assert sum(each.total for each in errors.values()) == SETTLE_AT // 2
+    assert {each.high for each in times.values()} == {0.5}
+
+
+class Late:
+    """Ends a task when it is collected, whoever is at work then."""
+
+    def __init__(self, tracking: Tracking) -> None:
+        self.itself, self.tracking = self, tracking
+
+    def __del__(self) -> None:
+        self.tracking.record("late", 1.0, True)
+        self.tracking.figures()
+
+
+def test_a_finalizer_may_end_a_task_while_tasks_are_counted() -> None:
+    late = 5
+    tracking = Tracking(clock=gc.collect)  # the clock is read in the midst of counting
+    for number in range(late):
+        Late(tracking)
+        tracking.record(f"agent-{number}", 1.0, True)
+        tracking.fold()
+
+    gc.collect()
+
+    assert tracking.figures()["late"].tasks == late
+    assert len(tracking.figures()) == late + 1
 
 
 def test_no_task_is_lost_between_threads() -> None:

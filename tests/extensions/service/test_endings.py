@@ -64,3 +64,15 @@ async def test_who_is_not_asked_for_any_more_takes_no_file() -> None:
         process.kill()
     assert during >= before
     assert after == before
+
+
+@run
+async def test_a_process_id_that_no_system_gives_hides_nobody_elses_end() -> None:
+    following = Endings(lambda: None)
+    impossible = find_process(os.getpid())._replace(pid=2**32 - 1)
+    with child() as process:
+        known = find_process(process.pid)
+        process.kill()
+        process.wait()
+        assert following.among([impossible, known]) == {impossible, known}
+    following.close()

@@ -215,7 +215,24 @@ async def test_pages_of_other_origins_get_no_stream(tmp_path: Path) -> None:
         async with stream(service, origin="http://evil.example"):
             raise AssertionError("it was let in")
 
-    assert refused.value.response.status_code == 403
+    answer = refused.value.response
+    assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+    assert "evil.example" in json.loads(answer.body)["detail"]
+
+
+@run
+async def test_the_time_of_a_farewell_is_the_same_for_readers_who_come_back_later(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        await post(service, "/register", id="a")
+        async with stream(service) as events:
+            await events.next()
+            await ask(service, "DELETE", "/registry/agents/a")
+            live = await events.next()
+        async with stream(service, "?since=1") as events:
+            later = await events.next()
+
+    assert live["type"] == "agent_deregistered"
+    assert later == live
 
 
 @run

@@ -13,7 +13,7 @@ from agentreg import __version__
 from agentreg.extensions.coordination import AgentDirectory
 from agentreg.extensions.service import Timing, create_app, open_directory
 
-from .driving import Client, FakeClock, alive, run, service
+from .driving import Client, FakeClock, alive, run, service, until
 
 
 @run
@@ -274,3 +274,25 @@ def test_a_directory_that_judges_heartbeats_itself_is_refused_with_the_way_out()
 def test_a_time_that_is_none_is_refused(seconds: Any) -> None:
     with pytest.raises(ValueError, match="stale_after: expected a number of seconds above 0"):
         Timing(stale_after=seconds)
+
+
+@run
+async def test_a_heartbeat_is_kept_as_of_when_it_came_not_of_when_it_was_written(tmp_path: Path) -> None:
+    clock = FakeClock()
+    directory = open_directory(f"sqlite:///{tmp_path}/agents.db", clock=clock)
+    app = create_app(directory)
+
+    async def ages() -> list[float]:
+        beats = (await directory.store.list()).beats
+        return [beat.age for beat in beats if beat.agent_id == "a" and beat.age < 10]
+
+    async with alive(app), (client := Client(app)).http:
+        await client.register(id="a")
+        clock.pass_by(20)
+        await client.post("/heartbeat", {"id": "a"})
+        clock.pass_by(5)
+        await until(ages)
+        kept = await ages()
+        (agent,) = await client.agents()
+
+    assert (kept, agent["heartbeat_age"]) == ([5], 5)

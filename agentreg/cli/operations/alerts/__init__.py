@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
-from agentreg.cli.operations.parsers import add_by, add_json, add_verb
+from agentreg.cli.operations.parsers import add_by, add_json, add_verb, late, show_usages
 
 __all__ = ["add_commands"]
 
@@ -26,13 +24,12 @@ Watch one more rule, such as 'memory_usage > 90% for 2m', 'response_time > 5s av
 'connection_failures > 5 in 1m'. If it is not understood, the message points at the place.
 """
 
-Run = Callable[[argparse.Namespace], int]
-
 
 def add_commands(commands: Any) -> None:
     """Enter the command into argparse's table of commands."""
-    parser = add_verb(commands, "alerts", "what is wrong with which agents", _late("listing:run"), DESCRIPTION)
-    parser.epilog = CODES
+    parser = add_verb(
+        commands, "alerts", "what is wrong with which agents", late(f"{__name__}.listing", "run"), DESCRIPTION
+    )
     states = parser.add_mutually_exclusive_group()
     states.add_argument("--all", action="store_true", help="also those that are resolved, the newest first")
     states.add_argument("--history", action="store_true", help="only those that are resolved, the newest first")
@@ -42,18 +39,23 @@ def add_commands(commands: Any) -> None:
     form.add_argument("--watch", action="store_true", help="go on, and print each change, until Ctrl-C")
     form.add_argument("--check", action="store_true", help="end with 1 if one fires that is not silenced: for scripts")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", help="what to do (default: list them)")
-    _add_answers(verbs)
-    _add_rules(verbs)
+    show_usages(parser, [*_add_answers(verbs), *_add_rules(verbs)], CODES)
 
 
-def _add_answers(verbs: Any) -> None:
+def _add_answers(verbs: Any) -> list[argparse.ArgumentParser]:
     """What people do about alerts."""
-    ack = add_verb(verbs, "ack", "say that somebody has seen an alert", _late("answering:acknowledge"), nested=True)
+    ack = add_verb(
+        verbs, "ack", "say that somebody has seen an alert", late(f"{__name__}.answering", "acknowledge"), nested=True
+    )
     ack.add_argument("id", metavar="ID", help="the alert's id")
     ack.add_argument("--note", default=None, metavar="TEXT", help="what is being done about it")
     add_by(ack)
     silence = add_verb(
-        verbs, "silence", "keep alerts from those who are told, for a while", _late("answering:silence"), nested=True
+        verbs,
+        "silence",
+        "keep alerts from those who are told, for a while",
+        late(f"{__name__}.answering", "silence"),
+        nested=True,
     )
     silence.add_argument("--rule", default=None, metavar="RULE", help="only of this rule, or pattern (default: all)")
     silence.add_argument("--agent", default=None, metavar="AGENT", help="only of this agent's id, or pattern")
@@ -62,32 +64,27 @@ def _add_answers(verbs: Any) -> None:
     until.add_argument("--until", default=None, metavar="TIME", help="until then, in ISO 8601")
     silence.add_argument("--reason", default=None, metavar="TEXT", help="why")
     add_by(silence)
-    end = add_verb(verbs, "unsilence", "end a silence before its time", _late("answering:unsilence"), nested=True)
+    end = add_verb(
+        verbs, "unsilence", "end a silence before its time", late(f"{__name__}.answering", "unsilence"), nested=True
+    )
     end.add_argument("id", metavar="ID", help="the silence's id, as agentreg alerts silences prints it")
-    silences = add_verb(verbs, "silences", "the silences that hold", _late("ruling:silences"), nested=True)
+    silences = add_verb(
+        verbs, "silences", "the silences that hold", late(f"{__name__}.ruling", "silences"), nested=True
+    )
     add_json(silences)
+    return [ack, silence, end, silences]
 
 
-def _add_rules(verbs: Any) -> None:
+def _add_rules(verbs: Any) -> list[argparse.ArgumentParser]:
     """The rules, and how they are changed."""
-    rules = add_verb(verbs, "rules", "the rules that are watched", _late("ruling:rules"), nested=True)
+    rules = add_verb(verbs, "rules", "the rules that are watched", late(f"{__name__}.ruling", "rules"), nested=True)
     add_json(rules)
-    add = add_verb(verbs, "add", "watch one more rule", _late("ruling:add"), RULE, nested=True)
+    add = add_verb(verbs, "add", "watch one more rule", late(f"{__name__}.ruling", "add"), RULE, nested=True)
     add.add_argument("name", metavar="NAME", help="what it is called")
     add.add_argument("expression", metavar="EXPRESSION", help="what must not be, in quotes")
-    remove = add_verb(verbs, "remove", "watch a rule no more", _late("ruling:remove"), nested=True)
+    remove = add_verb(verbs, "remove", "watch a rule no more", late(f"{__name__}.ruling", "remove"), nested=True)
     remove.add_argument("name", metavar="NAME", help="a rule")
-
-
-def _late(function: str) -> Run:
-    """The function of a module beside this one, which is imported when it is called."""
-    module, _, name = function.partition(":")
-
-    def run(arguments: argparse.Namespace) -> int:
-        code: int = getattr(import_module(f"{__name__}.{module}"), name)(arguments)
-        return code
-
-    return run
+    return [rules, add, remove]
 
 
 def _count(text: str) -> int:

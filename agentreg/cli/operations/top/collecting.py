@@ -72,6 +72,11 @@ class Collector:
         self._ear.close()
         self._bell.close()
 
+    @property
+    def listening(self) -> bool:
+        """Whether the stream of events is open, so that news come by themselves."""
+        return self._news.listening
+
     def nudge(self, what: str) -> None:
         """Ask for *what* soon. Thread-safe."""
         with self._changed:
@@ -100,7 +105,7 @@ class Collector:
         return due
 
     def _period(self, what: str) -> float:
-        return PERIODS[what] if self._news.listening else self._interval
+        return PERIODS[what] if self.listening else self._interval
 
     def _run(self) -> None:
         while not self._over:

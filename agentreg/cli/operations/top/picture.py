@@ -9,6 +9,7 @@ from agentreg.cli.operations.top.board import Board, Row
 from agentreg.cli.operations.top.columns import COLUMNS, METRICS, shown
 from agentreg.cli.operations.top.controls import Controls
 from agentreg.cli.printing import one_line, shortened
+from agentreg.demo.printable import counted
 
 __all__ = ["Picture", "Total", "picture", "sparkline"]
 
@@ -94,7 +95,7 @@ def _title(board: Board) -> str:
     counts = board.counts()
     there = sum(number for status, number in counts.items() if status != "stopped")
     parts = ", ".join(f"{number:,} {status}" for status, number in sorted(counts.items()))
-    return one_line(f"agentreg top: {there:,} agents ({parts or 'none'}) at {board.url}")
+    return one_line(f"agentreg top: {counted(there, 'agent')} ({parts or 'none'}) at {board.url}")
 
 
 def _total(board: Board, metric: str, key: str) -> Total:

@@ -9,9 +9,10 @@ last. Others may read the file with SQL while it is in use; the view
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -122,9 +123,12 @@ class SQLiteBackend:
         queries = [Present(batch[start : start + MANY]) for start in range(0, len(batch) or 1, MANY)]
         return _join([await self._answer(self._reader.submit(query), self._reader) for query in queries])
 
-    def note(self, batch: Sequence[Renew]) -> None:
-        """`renew` for those who need no answer: nothing is looked up. Only of an open store are they written soon."""
-        if self._writer.beats.note(batch):
+    def note(self, batch: Sequence[Renew], ages: Iterable[float] = itertools.repeat(0.0)) -> None:
+        """`renew` for those who need no answer: nothing is looked up. Only of an open store are they written soon.
+
+        *ages* are the seconds since each of them was heard; left out: now.
+        """
+        if self._writer.beats.note(batch, ages):
             self._writer.worker.wake()
 
     def lateness(self) -> tuple[float, Exception | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import os
@@ -44,12 +45,15 @@ class Beats:
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
-    def note(self, batch: Iterable[Renew]) -> bool:
-        """Take them down; whether they are the first that wait."""
+    def note(self, batch: Iterable[Renew], ages: Iterable[float] = itertools.repeat(0.0)) -> bool:
+        """Take them down, heard as many seconds ago as *ages* say; whether they are the first that wait."""
         if self._pid != os.getpid():  # forked: what waits is the parent's
             self._begin_anew()
         now, now_utc = self._clock(), time.time()
-        beats = [Heard(item.runtime_id, item.agent_id, item.token, now, now_utc) for item in batch]
+        beats = [
+            Heard(item.runtime_id, item.agent_id, item.token, now - age, now_utc - age)
+            for item, age in zip(batch, ages, strict=False)
+        ]
         with self._lock:
             first = not self._waiting
             if first:

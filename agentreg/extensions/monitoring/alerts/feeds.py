@@ -95,8 +95,8 @@ class Feeds:
             feed.forget(agent)
 
     def _meet(self, agents: Iterable[str]) -> None:
-        new = set(agents) - self._agents
-        if new:
+        if not self._agents.issuperset(agents):
+            new = set(agents) - self._agents
             for agent in new:
                 checked_text(agent, "agent", NAME_LIMIT)
             self._agents |= new
@@ -158,12 +158,12 @@ class _Feed:
         if isinstance(tracker, WindowTracker):
             tracker.window.restore(agent, since, now)
         else:
-            self.levels.heard.setdefault(agent, now)
+            self.levels.restore(agent, now)
 
     def observe(self, values: Mapping[str, float], at: float, stale_after: float) -> int:
         """Take in samples; how many were too late."""
         heard = self.levels.heard
-        late = [agent for agent in values if heard.get(agent, at) > at]
+        late = [agent for agent in values if heard.get(agent, at) > at] if self.levels.is_late(at) else ()
         if late:
             values = {agent: value for agent, value in values.items() if heard.get(agent, at) <= at}
         self._take(values, at, at - stale_after)
@@ -171,8 +171,7 @@ class _Feed:
 
     def _take(self, values: Mapping[str, float], at: float, stale: float) -> None:
         if self._each:
-            heard = self.levels.heard
-            gaps = [agent for agent in values if heard.get(agent, stale) < stale]
+            gaps = [agent for agent in self.levels.older_than(stale) if agent in values]
             ordered = Ordered(values)
             for tracker in self._each:
                 if gaps:

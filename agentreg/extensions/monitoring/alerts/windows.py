@@ -6,10 +6,10 @@ Not thread-safe: their user holds a lock.
 from __future__ import annotations
 
 import math
-import operator
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Union
+from operator import add, methodcaller
+from typing import Any
 
 from agentreg.extensions.monitoring.alerts.rule import Aggregate
 from agentreg.extensions.monitoring.alerts.series import Ordered
@@ -42,16 +42,17 @@ class Window:
         self.series: dict[str, _Series] = {}
         self._new: Callable[[float], _Series] = Sketches if sketched else Sums
         self._slice = seconds / SLICES
+        self._restored: set[str] = set()
 
     def add(self, values: Mapping[str, float], at: float) -> None:
         """Take in samples, none of them older than the agent's last."""
         index = at // self._slice
-        series = self.series
+        edge, series = index - SLICES, self.series
         for agent, value in values.items():
             known = series.get(agent)
             if known is None:
                 known = series[agent] = self._new(at)
-            elif known.expire(index - SLICES) and not self.keeps_silent and at >= known.kept_until:
+            elif known.expire(edge) and not self.keeps_silent and at >= known.kept_until:
                 known.first = at
             known.add(index, value)
 
@@ -61,6 +62,7 @@ class Window:
         if series is None:
             series = self.series[agent] = self._new(since)
             series.kept_until = now + self.seconds
+            self._restored.add(agent)
         series.first = min(series.first, since)
 
     def settle(self, now: float) -> None:
@@ -75,8 +77,9 @@ class Window:
     def values(self, aggregate: Aggregate | None) -> Ordered:
         """Agent -> aggregate (None: the sum, of no samples 0), where there is one; as of the last `settle`."""
         if aggregate is None:
-            return Ordered({agent: each.read("sum") if each.size else 0.0 for agent, each in self.series.items()})
-        return Ordered({agent: each.read(aggregate) for agent, each in self.series.items() if each.size})
+            return Ordered({agent: _sum(each) if each.size else 0.0 for agent, each in self.series.items()})
+        read = _READ[aggregate]
+        return Ordered({agent: read(each) for agent, each in self.series.items() if each.size})
 
     def young(self, now: float) -> set[str]:
         """The agents known for less than the window."""
@@ -85,7 +88,10 @@ class Window:
 
     def waiting(self, now: float) -> set[str]:
         """The agents that were restored so lately that their windows aren't full again."""
-        return {agent for agent, each in self.series.items() if each.kept_until > now}
+        for agent in tuple(self._restored):
+            if agent not in self.series or self.series[agent].kept_until <= now:
+                self._restored.discard(agent)
+        return set(self._restored)
 
 
 # of one slice, or of several: how many samples, their sum, the least, the greatest
@@ -93,28 +99,31 @@ _Sum = tuple[float, int, float, float, float]
 
 
 class Sums:
-    """The slices of one agent for what can be added up, as a queue of two stacks: no step looks at more than its ends, on average.
+    """The slices of one agent for what is added up or compared.
 
+    They are a queue of two stacks: no step looks at more than its ends, on average.
     `old` holds, for each slice from the last to the first, the sum from it
     to the end of `old`; `new` the slices after those, and `sum_of_new` their sum.
     """
 
-    __slots__ = ("first", "kept_until", "new", "old", "sum_of_new")
+    __slots__ = ("first", "kept_until", "last", "new", "old", "sum_of_new")
 
     def __init__(self, first: float) -> None:
         self.first = first
-        self.kept_until = -math.inf
+        self.kept_until = self.last = -math.inf
         self.old: list[_Sum] = []
         self.new: list[_Sum] = []
         self.sum_of_new: _Sum | None = None
 
     def add(self, index: float, value: float) -> None:
-        one = (index, 1, value, value, value)
-        if self.new and self.new[-1][0] >= index:
-            self.new[-1] = _joined(self.new[-1], one)
+        """Count a sample of the slice *index*, which is not before the last."""
+        if self.new and self.last >= index:
+            self.new[-1] = _increased(self.new[-1], value)
         else:
-            self.new.append(one)
-        self.sum_of_new = one if self.sum_of_new is None else _joined(self.sum_of_new, one)
+            self.new.append((index, 1, value, value, value))
+            self.last = index
+        whole = self.sum_of_new
+        self.sum_of_new = (index, 1, value, value, value) if whole is None else _increased(whole, value)
 
     def expire(self, edge: float) -> bool:
         """Drop the slices up to *edge*; whether none is left."""
@@ -125,45 +134,53 @@ class Sums:
             self._turn_over(edge)
         return not (self.old or self.new)
 
-    def _turn_over(self, edge: float) -> None:
-        rest = [each for each in self.new if each[0] > edge]
-        self.new, self.sum_of_new = [], None
-        for each in reversed(rest):
-            self.old.append(_joined(each, self.old[-1]) if self.old else each)
-
     @property
     def size(self) -> int:
+        """How many slices there are."""
         return len(self.old) + len(self.new)
 
-    def whole(self) -> _Sum:
-        if self.old:
-            return self.old[-1] if self.sum_of_new is None else _joined(self.old[-1], self.sum_of_new)
-        assert self.sum_of_new is not None
-        return self.sum_of_new
+    def _turn_over(self, edge: float) -> None:
+        new, self.new, self.sum_of_new = self.new, [], None
+        count, total, low, high = 0, 0.0, math.inf, -math.inf
+        for index, size, amount, least, greatest in reversed(new):
+            if index <= edge:
+                break
+            count, total = count + size, total + amount
+            low = low if low < least else least  # noqa: FURB136 - a call would take longer than all of this
+            high = high if high > greatest else greatest  # noqa: FURB136
+            self.old.append((index, count, total, low, high))
 
-    def read(self, aggregate: Aggregate) -> float:
-        """The aggregate of a window that isn't empty."""
-        return _READ[aggregate](self.whole())
 
-
-def _joined(left: _Sum, right: _Sum) -> _Sum:
-    low, high = right[3], right[4]
+def _increased(whole: _Sum, value: float) -> _Sum:
+    index, count, total, low, high = whole
     return (
-        left[0],
-        left[1] + right[1],
-        left[2] + right[2],
-        left[3] if left[3] < low else low,  # noqa: FURB136 - a call would take longer than all of this
-        left[4] if left[4] > high else high,  # noqa: FURB136
+        index,
+        count + 1,
+        total + value,
+        low if low < value else value,  # noqa: FURB136
+        high if high > value else value,  # noqa: FURB136
     )
 
 
-_READ: dict[Aggregate, Callable[[_Sum], float]] = {
-    "avg": lambda whole: whole[2] / whole[1],
-    "sum": operator.itemgetter(2),
-    "count": operator.itemgetter(1),
-    "min": operator.itemgetter(3),
-    "max": operator.itemgetter(4),
-}
+def _whole(series: Any, place: int, join: Callable[[Any, Any], float]) -> float:
+    """One figure of all slices, which are at least one."""
+    old, new = series.old, series.sum_of_new
+    if not old:
+        return new[place]  # type: ignore[no-any-return]
+    return old[-1][place] if new is None else join(old[-1][place], new[place])
+
+
+def _average(series: Any) -> float:
+    old, new = series.old, series.sum_of_new
+    if not old:
+        return new[2] / new[1]  # type: ignore[no-any-return]
+    last = old[-1]
+    return last[2] / last[1] if new is None else (last[2] + new[2]) / (last[1] + new[1])  # type: ignore[no-any-return]
+
+
+def _sum(series: Any) -> float:
+    return _whole(series, 2, add)
+
 
 QUANTILES: Mapping[Aggregate, float] = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 """Aggregate -> the part of the samples that are not above it."""
@@ -176,18 +193,19 @@ class Sketches:
     all slices is enough.
     """
 
-    __slots__ = ("first", "kept_until", "slices", "whole")
+    __slots__ = ("first", "kept_until", "last", "slices", "whole")
 
     def __init__(self, first: float) -> None:
         self.first = first
-        self.kept_until = -math.inf
+        self.kept_until = self.last = -math.inf
         self.slices: deque[tuple[float, dict[int, int]]] = deque()
         self.whole = Sketch()
 
     def add(self, index: float, value: float) -> None:
         """Count a sample of the slice *index*, which is not before the last."""
-        if not self.slices or self.slices[-1][0] < index:
+        if not self.slices or self.last < index:
             self.slices.append((index, {}))
+            self.last = index
         bucket = bucket_of(value)
         for counts in (self.slices[-1][1], self.whole.counts):
             counts[bucket] = counts.get(bucket, 0) + 1
@@ -211,9 +229,18 @@ class Sketches:
         """How many slices there are."""
         return len(self.slices)
 
-    def read(self, aggregate: Aggregate) -> float:
-        """The quantile of a window that isn't empty, off by at most `ACCURACY` of itself."""
-        return self.whole.quantile(QUANTILES[aggregate])
+    def quantile(self, part: float) -> float:
+        """The value that *part* of the samples don't exceed, off by at most `ACCURACY` of itself."""
+        return self.whole.quantile(part)
 
 
-_Series = Union[Sums, Sketches]
+_Series = Sums | Sketches
+
+_READ: dict[Aggregate, Callable[[Any], float]] = {
+    "avg": _average,
+    "sum": _sum,
+    "count": lambda series: _whole(series, 1, add),
+    "min": lambda series: _whole(series, 3, min),
+    "max": lambda series: _whole(series, 4, max),
+    **{name: methodcaller("quantile", part) for name, part in QUANTILES.items()},
+}

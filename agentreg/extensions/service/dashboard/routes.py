@@ -17,7 +17,7 @@ __all__ = ["dashboard_routes", "is_asset"]
 _FOLDER = "/dashboard/"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "cache-control": "no-cache",  # kept, but asked for again: a newer service may have newer files

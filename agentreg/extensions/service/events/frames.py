@@ -12,7 +12,7 @@ from agentreg.extensions.service.encoding import encode
 from agentreg.extensions.service.full.figures import bytes_of
 from agentreg.extensions.service.full.shape import OBJECTS, full, status_of, whole
 
-__all__ = ["TYPES", "Frame", "frames_of", "listing"]
+__all__ = ["TYPES", "Frame", "frames_of", "listing", "time_of"]
 
 TYPES = (
     "agent_registered",
@@ -46,10 +46,9 @@ class Frame(NamedTuple):
 
 
 def frames_of(
-    change: Change, record: AgentMetadata | None, capabilities: frozenset[str], watches_memory: bool = True
+    change: Change, record: AgentMetadata | None, capabilities: frozenset[str], watches_memory: bool, at: float
 ) -> list[Frame]:
-    """The frames that tell of *change*; *record* is whom it happened to, if that is there still."""
-    at = _time_of(change)
+    """The frames that tell of *change*, which happened *at* a time of day; *record* is whose it is, if it is there."""
     return [
         Frame(change.revision, kind, change.agent_id, capabilities, encoded(kind, change.revision, data, at))
         for kind, data in _told(change, record)
@@ -109,7 +108,7 @@ def _memory_share(resources: dict[str, Any]) -> float:
     return used / allocated if used and allocated else 0.0
 
 
-def _time_of(change: Change) -> float | None:
+def time_of(change: Change) -> float | None:
     """When it happened, as far as the change itself says."""
     if change.record is not None:
         return change.record.registered

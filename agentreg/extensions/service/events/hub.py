@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from agentreg.extensions.coordination import AgentDirectory, AgentMetadata, Change, Listing, Resync
-from agentreg.extensions.service.events.frames import Frame, encoded, frames_of, listing
+from agentreg.extensions.service.events.frames import Frame, encoded, frames_of, listing, time_of
 from agentreg.extensions.service.events.packets import Filter, Packet, Wire
 
 __all__ = ["BOUND", "Filter", "Hub", "Packet", "Reader", "Wire"]
@@ -19,6 +20,7 @@ BOUND = 800_000  #: bytes that may wait for one reader here; the system keeps so
 RECENT = 1.0  #: seconds for which a listing is good enough for others who come, with the changes since
 LATER = 1_000  #: frames of such changes
 SLICE = 50  #: readers who are written to in one go
+TIMES = 10_000  #: of changes that are remembered
 ALERTS = 200  #: alerts that are told again to those who come back
 
 _NOTHING: tuple[str, int, float, Packet] = ("", -1, 0.0, Packet([]))
@@ -163,6 +165,7 @@ class Hub:
         self._later: list[Frame] = []  # than what is listed there
         self._watches_memory = watches_memory
         self._asides: list[Frame] = []  # that are no changes
+        self._times: dict[int, float] = {}  # of revisions, in order of telling
         self._alerts: deque[Frame] = deque(maxlen=ALERTS)
 
     @property
@@ -228,7 +231,16 @@ class Hub:
         capabilities = self._capabilities.get(agent_id, frozenset())
         if change.kind == "deregistered":
             self._capabilities.pop(agent_id, None)
-        return frames_of(change, record, capabilities, self._watches_memory)
+        return frames_of(change, record, capabilities, self._watches_memory, self._time_of(change))
+
+    def _time_of(self, change: Change) -> float:
+        """When it happened. Of some changes a store keeps no time: then when it was first told here, to anyone."""
+        known = time_of(change)
+        if known is not None:
+            return known
+        if len(self._times) >= TIMES:
+            del self._times[next(iter(self._times))]
+        return self._times.setdefault(change.revision, time.time())
 
     async def _send(self) -> None:
         while True:
@@ -326,7 +338,7 @@ class Hub:
         """Frames of what happened a while ago."""
         record = change.record or self._agents.get(change.agent_id)
         known = self._capabilities.get(change.agent_id, frozenset()) if record is None else _lowered(record)
-        return frames_of(change, record, known, self._watches_memory)
+        return frames_of(change, record, known, self._watches_memory, self._time_of(change))
 
     def _list(self, reader: Reader, kind: str) -> None:
         """Have *reader* begin with everything that is there now; or was lately, and what has happened since."""

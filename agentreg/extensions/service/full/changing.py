@@ -13,6 +13,7 @@ import msgspec
 from agentreg.extensions.coordination import AgentMetadata, AgentStatus
 from agentreg.extensions.coordination.backend import Delete, Patch, Put
 from agentreg.extensions.coordination.record import from_wire
+from agentreg.extensions.service.bodies import misshapen
 from agentreg.extensions.service.full.shape import OBJECTS, Draft, active_tasks, check, full, status_of
 from agentreg.extensions.service.full.turns import Turns
 from agentreg.extensions.service.refusals import Refusal
@@ -68,12 +69,17 @@ class Changing:
             raise Refusal(400, "status: one that registers is not offline", "/status")
         record = _record(draft)
         if self._overseer is not None:
-            return await self._overseer.register(record)
+            return self._as_entered(await self._overseer.register(record))
         holder = await self._roster.writes.do(Put(record))
         if holder is not None:
             detail = f"agent id {record.agent_id!r} is taken; PUT /registry/agents/{record.agent_id} changes that one"
             raise Refusal(409, detail, "/agent_id")
-        return record
+        return self._as_entered(record)
+
+    def _as_entered(self, record: AgentMetadata) -> AgentMetadata:
+        """*record* with the revision that it has got, unless another has its id by now."""
+        there = self._roster.find(record.agent_id)
+        return record if there is None or there.token != record.token else there
 
     async def change(self, agent_id: str, patch: Mapping[str, Any], revision: int | None) -> AgentMetadata:
         """Apply a merge *patch* (RFC 7396); if a *revision* is given, only to the record that has it."""
@@ -100,8 +106,8 @@ class Changing:
                 self._overseer.check(draft.config, draft.resources)
             if "resources" in fields:
                 fields["resources"] = with_allocation(draft.resources, record.resources.get("allocation"))
-        active = None if patch.get("last_activity") is None else draft.last_activity
-        return fields | _status_fields(record, draft.status) | {"worked": _seconds(active), "modified": time.time()}
+        worked = _seconds("last_activity", None if patch.get("last_activity") is None else draft.last_activity)
+        return fields | _status_fields(record, draft.status) | {"worked": worked, "modified": time.time()}
 
     async def remove(self, agent_id: str, force: bool, migrate: bool) -> str | None:
         """Remove a record; the id of the agent that its tasks were handed to, if they were.
@@ -188,8 +194,8 @@ def _record(draft: Draft) -> AgentMetadata:
         "token": new_token(),
         "capabilities": draft.capabilities,
         "registered": now,
-        "created": _seconds(draft.created_at),
-        "worked": _seconds(draft.last_activity),
+        "created": _seconds("created_at", draft.created_at),
+        "worked": _seconds("last_activity", draft.last_activity),
         "work_state": draft.status or "active",
     }
     record = from_wire(wire)
@@ -197,10 +203,17 @@ def _record(draft: Draft) -> AgentMetadata:
     return record
 
 
-def _seconds(moment: datetime | None) -> float:
+def _seconds(field: str, moment: datetime | None) -> float:
+    """*moment* since 1970. A Refusal for one outside the years 1 to 9999 of UTC, which no answer could show."""
     if moment is None:
         return time.time()
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    try:
+        datetime.fromtimestamp(seconds, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        detail = f"{field}: expected a time of the years 1 to 9999 in UTC, got {moment.isoformat()}"
+        raise Refusal(400, detail, f"/{field}") from None
+    return seconds
 
 
 def _check_names(record: AgentMetadata, patch: Mapping[str, Any]) -> None:
@@ -220,14 +233,14 @@ def _drafted(record: AgentMetadata, patch: Mapping[str, Any]) -> Draft:
     """The record as it would be, checked for its types."""
     there = {field: getattr(record, field) for field in _TEXTS} | {"capabilities": list(record.capabilities)}
     there |= {field: dict(getattr(record, field)) for field in OBJECTS}
+    if "name" in patch and patch["name"] is None:
+        raise Refusal(400, "name: every record has one; expected another name, got null", "/name")
     sent = {field: value for field, value in patch.items() if field not in _READ_ONLY and field not in _IDENTITY}
     wanted = merged(there, sent)
     try:
         return msgspec.convert(wanted, Draft)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-        path = where.rstrip("`").lstrip(".")
-        raise Refusal(400, f"{path or 'body'}: {what}", f"/{path.replace('.', '/')}") from None
+        raise misshapen(error) from None
 
 
 def merged(target: Any, patch: Any) -> Any:

@@ -45,7 +45,7 @@ class Question:
     def of(cls, parameters: Iterable[tuple[str, str]]) -> Question:
         """The question that the parameters of a query ask. A Refusal for one that makes no sense."""
         tests, rest = [], {}
-        for name, value in parameters:
+        for name, value in _joined(parameters):
             if name in _TESTS:
                 tests.append(_TESTS[name](value))
             elif name in _REST:
@@ -57,6 +57,17 @@ class Question:
     def asks_for(self, record: AgentMetadata) -> bool:
         """Whether *record* is meant."""
         return all(test(record) for test in self.tests)
+
+
+def _joined(parameters: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    """``tools=Bash&tools=Edit`` says the same as ``tools=Bash,Edit``, and so do statuses."""
+    lists: dict[str, list[str]] = {}
+    for name, value in parameters:
+        if name in _LISTS:
+            lists.setdefault(name, []).append(value)
+        else:
+            yield name, value
+    yield from ((name, ",".join(values)) for name, values in lists.items())
 
 
 def chosen(question: Question, records: Iterable[AgentMetadata]) -> tuple[list[AgentMetadata], int]:
@@ -138,6 +149,7 @@ _TESTS: dict[str, Callable[[str], Test]] = {
     "runtime": _runtime,
     "text": _text,
 }
+_LISTS = ("status", "tools")
 _REST: dict[str, Callable[[str], Any]] = {"sort": _sort, "limit": _limit, "offset": _offset}
 
 

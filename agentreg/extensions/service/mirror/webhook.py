@@ -52,7 +52,9 @@ class WebhookMirror:
         attempts: How often one request is tried.
         headers: Further headers, an ``Authorization`` for one.
         instance: Names this mirror in keys; made up if left out.
-        sleep, jitter, clock: What tests replace: waiting for seconds, a number from 0 to 1, seconds since 1970.
+        sleep: Waits for seconds. Tests replace it, as the two that follow.
+        jitter: Gives a number from 0 to 1.
+        clock: Gives seconds since 1970.
 
     Raises:
         ValueError: The URL, the secret or a number is no good; the text says why.

@@ -25,6 +25,8 @@ def operating() -> Group:
     )
     _metrics(group)
     _alerts(group)
+    _silences(group)
+    _rules(group)
     _resources(group)
     _decisions(group)
     return group
@@ -78,6 +80,9 @@ def _alerts(group: Group) -> None:
         parameters=(path("alert_id", "The alert's id."),),
         refused=(404, 503),
     )
+
+
+def _silences(group: Group) -> None:
     group.add(
         "POST",
         "/registry/alerts/silences",
@@ -95,6 +100,9 @@ def _alerts(group: Group) -> None:
         parameters=(path("silence_id", "The silence's id."),),
         refused=(404, 503),
     )
+
+
+def _rules(group: Group) -> None:
     group.add(
         "POST",
         "/registry/alerts/rules",

@@ -21,6 +21,7 @@ __all__ = ["AlertRoutes", "NewRule", "NewSilence", "Seen"]
 
 _STATES = ("active", "history", "all")
 _SOMEBODY = "somebody"
+_RULES = 200
 _LONGEST = 366 * 86_400.0  # seconds of a silence
 
 
@@ -142,7 +143,10 @@ def _add(monitor: Monitor, said: NewRule) -> AlertRule:
     if not said.name.strip():
         raise Refusal(400, "name: expected a name, got empty text", "/name")
     rule = AlertRule.parse(said.expression, name=said.name)
-    if any(each.name == rule.name for each in monitor.alerts.rules()):
+    rules = monitor.alerts.rules()
+    if len(rules) >= _RULES:
+        raise Refusal(409, f"there are {_RULES} rules already, the limit; delete some, or use patterns of agents")
+    if any(each.name == rule.name for each in rules):
         raise Refusal(
             409, f"name: there is a rule {rule.name[:80]!r} already; delete it first, or name this one", "/name"
         )

@@ -40,13 +40,18 @@ class Desk:
     def operations(self) -> Operations:
         """The operations. A Refusal (404) if they are off."""
         if self._operations is None:
-            raise Refusal(404, "operations are off: start the service without --no-operations")
+            raise _off()
         return self._operations
 
     async def body(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         """What the request's body says. A Refusal."""
-        self.operations  # noqa: B018: off is off, whatever the body says
+        if self._operations is None:
+            raise _off()
         return decode(decoder, await read_json(request.receive, Head(request.scope["headers"]), self._limits))
+
+
+def _off() -> Refusal:
+    return Refusal(404, "operations are off: start the service without --no-operations")
 
 
 def answer(content: Any, status: int = 200) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from agentreg.extensions.coordination import AgentDirectory
@@ -19,7 +19,7 @@ from agentreg.extensions.service.operations.alerting import AlertDesk
 from agentreg.extensions.service.operations.config import OperationsConfig
 from agentreg.extensions.service.operations.files import Files, mend
 from agentreg.extensions.service.operations.rulebook import RuleBook
-from agentreg.extensions.service.operations.sampling import Columns, Sampling
+from agentreg.extensions.service.operations.sampling import Columns, Known, Sampling
 
 __all__ = ["Clocks", "Monitor", "Round"]
 
@@ -103,9 +103,9 @@ class Monitor:
             self.flush()
         return Round(columns, events)
 
-    def feed(self, agent_ids: Iterable[str]) -> list[AlertEvent]:
-        """Take what these say just now, and look at the rules."""
-        self._sampling.feed(agent_ids)
+    def feed(self, fresh: Mapping[str, Known | None]) -> list[AlertEvent]:
+        """Take what these say just now, and look at the rules; see `Sampling.feed`."""
+        self._sampling.feed(fresh)
         return self.alerts.evaluate()
 
     def depart(self, agent_ids: Iterable[str]) -> list[AlertEvent]:

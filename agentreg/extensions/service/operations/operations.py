@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -30,7 +30,8 @@ from agentreg.extensions.service.operations.entering import Entrance, RecordToke
 from agentreg.extensions.service.operations.files import Files
 from agentreg.extensions.service.operations.leaving import Exit
 from agentreg.extensions.service.operations.monitor import Clocks, Monitor, Round
-from agentreg.extensions.service.operations.sampling import totals_of
+from agentreg.extensions.service.operations.readings import reading_of
+from agentreg.extensions.service.operations.sampling import Known, totals_of
 from agentreg.extensions.service.operations.shares import Shares
 from agentreg.extensions.service.refusals import unavailable
 from agentreg.extensions.service.roster import Roster
@@ -65,6 +66,7 @@ class Operations:
             function. A registration that it raises for is undone.
 
     Attributes:
+        hub: The stream of events of the application.
         shares: Who has memory, and who waits for it.
         totals: Metric -> what all agents have together, as of the last sample; see `totals_of`.
 
@@ -91,7 +93,7 @@ class Operations:
         self._notify = notify or _log_notice
         self._sleep = sleep
         self._roster: Roster
-        self._hub: Hub
+        self.hub: Hub
         self._changing: Changing
         self._entrance: Entrance
         self._exit: Exit
@@ -103,9 +105,10 @@ class Operations:
         self._trouble: Exception | None = None
         self._opened: asyncio.Event | None = None
         self._news = asyncio.Event()
-        self._fresh: dict[str, None] = {}
+        self._fresh: dict[str, Known | None] = {}
         self._gone: dict[str, None] = {}
         self._unsettled: dict[str, None] = {}
+        self._under_way: Counter[str] = Counter()
         self._left: dict[str, str] = {}
         self._asked = asyncio.Event()
 
@@ -113,7 +116,7 @@ class Operations:
 
     def attach(self, roster: Roster, hub: Hub, changing: Changing) -> None:
         """Belong to an application: these are its records, its stream of events, and who changes records."""
-        self._roster, self._hub, self._changing = roster, hub, changing
+        self._roster, self.hub, self._changing = roster, hub, changing
         parts = self.config, roster, self.shares, self._log
         self._entrance = Entrance(*parts, self._watch, self._notify, self.clocks)
         self._exit = Exit(roster, self.shares, self._entrance.pipeline.enrolments, self._log, self._notify)
@@ -148,7 +151,10 @@ class Operations:
         self._log.close()
 
     def _submit(self, work: Callable[[], object]) -> None:
-        self._thread.submit(_logged, work)
+        try:
+            self._thread.submit(_logged, work)
+        except RuntimeError:  # it has ended
+            _log.warning("a decision came too late to be kept")
 
     async def do(self, work: Callable[..., T], *arguments: Any) -> T:
         """What *work* returns, which may block; one such at a time, in a thread."""
@@ -168,7 +174,7 @@ class Operations:
         while self._monitor is None:
             try:
                 self._monitor = await self.do(Monitor, *arguments)
-            except (KeeperError, MetricsStoreError, sqlite3.Error) as error:
+            except (KeeperError, MetricsStoreError, sqlite3.Error, OSError) as error:
                 if self._trouble is None:
                     _log.warning("metrics and alerts wait for their files: %s", error)
                 self._trouble = error
@@ -199,7 +205,7 @@ class Operations:
         done = await self.do(monitor.round)
         self.totals = totals_of(done.columns)
         if self.totals:
-            self._hub.tell("performance_update", {"agent_id": None, "metrics": self.totals})
+            self.hub.tell("performance_update", {"agent_id": None, "metrics": self.totals})
         self.tell(monitor, done.events)
         self.shares.look()
         return done
@@ -219,7 +225,7 @@ class Operations:
         for event in events:
             alert_id = monitor.desk.id_of(event)
             if not event.silenced:
-                self._hub.tell("resource_alert", _told(alert_id, event), event.agent)
+                self.hub.tell("resource_alert", _told(alert_id, event), event.agent)
 
     # -- following the records ----------------------------------------------------
 
@@ -240,7 +246,7 @@ class Operations:
             self._gone[agent_id] = None
             self._news.set()
         elif _says_something(item, record):
-            self._fresh[agent_id] = None
+            self._fresh.setdefault(agent_id, None)
             self._news.set()
         if item.kind == "deregistered":
             self._left[agent_id] = item.token
@@ -256,7 +262,7 @@ class Operations:
             gone, self._gone = self._gone, {}
             try:
                 if fresh:
-                    self.tell(monitor, await self.do(monitor.feed, list(fresh)))
+                    self.tell(monitor, await self.do(monitor.feed, fresh))
                 if gone:
                     self.tell(monitor, await self.do(monitor.depart, list(gone)))
             except Exception:
@@ -296,6 +302,8 @@ class Operations:
 
     async def _settle(self, agent_id: str) -> None:
         """Have an agent's share be what its record asks for, and its record show it."""
+        if agent_id in self._under_way:  # it is settled afterwards
+            return
         token = self._left.pop(agent_id, None)
         if token is not None:
             await self._entrance.pipeline.departed(agent_id, RecordToken(agent_id, token))
@@ -312,15 +320,30 @@ class Operations:
 
     async def register(self, record: AgentMetadata) -> AgentMetadata:
         """Enter a record with all that belongs to it: its name, its memory. A Refusal that names the step."""
-        return await self._entrance.register(record)
+        with self._under_way_with(record.agent_id):
+            return await self._entrance.register(record)
 
     async def leave(self, record: AgentMetadata, force: bool, migrate: bool) -> str | None:
         """Remove a record; the id of the agent that its tasks were handed to. A Refusal that names the step."""
-        return await self._exit.leave(record, force, migrate, self._changing)
+        with self._under_way_with(record.agent_id):
+            return await self._exit.leave(record, force, migrate, self._changing)
+
+    @contextlib.contextmanager
+    def _under_way_with(self, agent_id: str) -> Iterator[None]:
+        """Leave an agent's share to the pipeline for the time of the block: its record does not tell yet."""
+        self._under_way[agent_id] += 1
+        try:
+            yield
+        finally:
+            self._under_way[agent_id] -= 1
+            if not self._under_way[agent_id]:
+                del self._under_way[agent_id]
+            self._share_changed(agent_id)
 
     def _watch(self, agent_id: str) -> Callable[[], object]:
         """Take in what an agent says of itself from its first moment."""
-        self._fresh[agent_id] = None
+        record = self._roster.agents.get(agent_id)
+        self._fresh[agent_id] = None if record is None else Known(record.token, record.revision, reading_of(record))
         self._news.set()
         return lambda: self._unwatch(agent_id)
 

@@ -56,7 +56,9 @@ _HEALTH = ("mcp_connection_health",)
 def reading_of(record: AgentMetadata) -> Reading:
     """What *record* says now.
 
-    >>> record = AgentMetadata("planner", "worker", performance={"task_success_rate": "98%", "avg_response_time": "1s"})
+    >>> from agentreg.extensions.coordination.record import from_wire
+    >>> wire = {"agent_id": "planner", "runtime_id": "worker", "token": "1", "registered": 0.0}
+    >>> record = from_wire({**wire, "performance": {"task_success_rate": "98%", "avg_response_time": "1s"}})
     >>> {metric: round(value, 3) for metric, value in reading_of(record).values.items()}
     {'response_time': 1.0, 'error_rate': 0.02}
     """

@@ -16,7 +16,7 @@ __all__ = ["operations_routes"]
 
 
 def operations_routes(operations: Operations | None, roster: Roster) -> list[Route]:
-    """The routes below ``/registry`` for metrics, alerts, resources and decisions; all answer 404 without operations."""
+    """The routes for metrics, alerts, resources and decisions; all answer 404 without operations."""
     desk = Desk(operations, roster.limits, lambda: roster.directory.revision)
     groups = MetricRoutes(desk), AlertRoutes(desk), ResourceRoutes(desk), DecisionRoutes(desk)
     return [route for group in groups for route in group.routes()]

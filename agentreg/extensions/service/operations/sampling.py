@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from agentreg.extensions.coordination import AgentDirectory, AgentMetadata, AgentStatus
 from agentreg.extensions.monitoring import TRACKED, AlertEvent, Alerts, MetricsStore
@@ -10,17 +11,31 @@ from agentreg.extensions.resources import Usage
 from agentreg.extensions.service.operations.measured import Measuring
 from agentreg.extensions.service.operations.readings import Reading, reading_of
 
-__all__ = ["Columns", "Sampling", "totals_of"]
+__all__ = ["Columns", "Known", "Sampling", "totals_of"]
 
 Columns = dict[str, dict[str, float]]
 _SUMMED = "task_queue_length"
+
+
+class Known(NamedTuple):
+    """What was read of a record last.
+
+    Attributes:
+        token: Its registration's.
+        revision: The change that showed in it.
+        reading: What it said.
+    """
+
+    token: str
+    revision: int
+    reading: Reading
 
 
 def totals_of(columns: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Metric -> what all agents have together: the sum of queues, the mean of the rest.
 
     >>> totals_of({"memory_usage": {"a": 0.25, "b": 0.75}, "task_queue_length": {"a": 2, "b": 3}, "error_rate": {}})
-    {'memory_usage': 0.5, 'task_queue_length': 5}
+    {'memory_usage': 0.5, 'task_queue_length': 5.0}
     """
     return {
         metric: sum(values.values()) / (1 if metric == _SUMMED else len(values))
@@ -59,7 +74,7 @@ class Sampling:
         self._clock = clock
         self._monotonic = monotonic
         self._measuring = Measuring(monotonic)
-        self._known: dict[str, tuple[str, int, Reading]] = {}
+        self._known: dict[str, Known] = {}
         self._failed: dict[str, float] = {}
 
     def sample(self) -> Columns:
@@ -70,9 +85,13 @@ class Sampling:
         silent = [each for each in records if _is_silent(readings[each.agent_id])]
         return self._take(readings, self._measuring.look(silent))
 
-    def feed(self, agent_ids: Iterable[str]) -> Columns:
-        """Take what these say just now; what came of it."""
-        records = [record for record in map(self._directory.agents.get, agent_ids) if record is not None]
+    def feed(self, fresh: Mapping[str, Known | None]) -> Columns:
+        """Take what these say just now, and for new ones what they said when they came; what came of it."""
+        for agent_id, known in fresh.items():
+            before = self._known.get(agent_id)
+            if known is not None and (before is None or before.token != known.token):
+                self._known[agent_id] = known
+        records = [record for record in map(self._directory.agents.get, fresh) if record is not None]
         there = [record for record in records if record.status is not AgentStatus.OFFLINE]
         return self._take({record.agent_id: self._reading(record) for record in there}, {})
 
@@ -87,12 +106,12 @@ class Sampling:
     def _reading(self, record: AgentMetadata) -> Reading:
         agent_id, token, revision = record.agent_id, record.token, record.revision
         known = self._known.get(agent_id)
-        if known is not None and known[1] == revision and known[0] == token:
-            return known[2]
+        if known is not None and known.revision == revision and known.token == token:
+            return known.reading
         reading = reading_of(record)
-        if known is not None and known[0] == token:
-            self._count(agent_id, known[2].failures, reading.failures)
-        self._known[agent_id] = token, revision, reading
+        if known is not None and known.token == token:
+            self._count(agent_id, known.reading.failures, reading.failures)
+        self._known[agent_id] = Known(token, revision, reading)
         return reading
 
     def _count(self, agent_id: str, before: float | None, now: float | None) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from agentreg.extensions.monitoring.alerts import AlertRule
+
+
+def quantile(values: Sequence[float], part: float) -> float:
+    """The value that *part* of the values don't exceed."""
+    return sorted(values)[math.floor(part * (len(values) - 1))]
+
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -24,6 +30,9 @@ AGGREGATES: dict[str, Callable[[list[float]], float]] = {
     "count": len,
     "min": min,
     "max": max,
+    "p50": lambda values: quantile(values, 0.5),
+    "p95": lambda values: quantile(values, 0.95),
+    "p99": lambda values: quantile(values, 0.99),
 }
 SLICES = 60
 

@@ -28,7 +28,7 @@ def rules(draw: st.DrawFn) -> AlertRule:
     metric = draw(st.sampled_from(sorted(KNOWN_METRICS)))
     dimension = KNOWN_METRICS[metric]
     counted = dimension == "events"
-    aggregates: list[Aggregate | None] = [None, "avg", "min", "max", "sum", "count"]
+    aggregates: list[Aggregate | None] = [None, "avg", "min", "max", "sum", "count", "p50", "p95", "p99"]
     aggregate = None if counted else draw(st.sampled_from(aggregates))
     unit = draw(st.sampled_from(UNITS["number" if aggregate == "count" else dimension]))
     return AlertRule(
@@ -53,7 +53,7 @@ def test_a_rule_as_text_parses_to_the_same_rule(rule: AlertRule) -> None:
 
 PIECES = ["memory_usage", "response_time", ">", ">=", "=", "90%", "5s", "1h30m", "avg", "for", "in", "on", "where"]
 PIECES += ['"a*"', '"', "\\", "as", "critical", "margin", "clear", "after", ":", "-", "%", "1.2.3", "9" * 400, "\ud800"]
-PIECES += ["connection_failures", "count", "5 in 1m", "٣s", "1e9", "agent", "\n", "\x00", "min", "m", '"\\q"']
+PIECES += ["connection_failures", "count", "5 in 1m", "٣s", "1e9", "agent", "\n", "\x00", "min", "p95", "m", '"\\q"']
 pieces = st.lists(st.sampled_from(PIECES))
 
 
@@ -156,9 +156,8 @@ def test_a_bad_rule_is_refused_with_its_place(text: str, column: int, message: s
 
 
 def test_what_was_expected_is_said() -> None:
-    with pytest.raises(
-        AlertRuleError, match="expected avg, min, max, sum, count, for, in, on, where, as, margin or clear"
-    ) as caught:
+    words = "avg, min, max, sum, count, p50, p95, p99, for, in, on, where, as, margin or clear"
+    with pytest.raises(AlertRuleError, match=f"expected {words}") as caught:
         AlertRule.parse("memory_usage > 90% ??")
 
     assert "for" in caught.value.expected

@@ -49,7 +49,21 @@ def watched(browser: Browser) -> Iterator[Watched]:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """A service without agents."""
+def fresh(tmp_path: Path) -> Iterator[Service]:
+    """A service of the test's own."""
     with serving(tmp_path) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with serving(tmp_path_factory.mktemp("shared")) as found:
+        yield found
+
+
+@pytest.fixture
+def service(_shared: Service) -> Iterator[Service]:
+    """A service without agents, which the tests of a module share."""
+    yield _shared
+    for agent_id in _shared.agents():
+        assert _shared.ask("DELETE", f"/registry/agents/{agent_id}?force=true")[0] == 200

@@ -16,7 +16,7 @@ from ..driving import run, service
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 MARKUP = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function")
 TYPES = {
@@ -124,7 +124,7 @@ async def test_the_page_learns_which_parts_there_are() -> None:
         status, answer = await client.get("/dashboard/parts.json")
         there = {part: (await client.http.get(f"/registry/{part}")).status_code != 404 for part in answer["parts"]}
 
-    assert (status, set(answer["parts"])) == (200, {"alerts", "definitions", "metrics"})
+    assert (status, set(answer["parts"])) == (200, {"alerts", "decisions", "definitions", "metrics", "resources"})
     assert {part for part, is_there in there.items() if is_there} <= {p for p, has in answer["parts"].items() if has}
 
 

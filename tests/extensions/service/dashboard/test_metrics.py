@@ -18,11 +18,12 @@ from .watching import Watched
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
-DAYS = 8
-GAP = 100, 60  # hours ago: nothing was recorded between them
+DAYS = 5
+NONE = "\N{EN DASH}"
+GAP = 60, 30  # hours ago: nothing was recorded between them
 AGENTS = ["id-0", "id-1", "id-2"]
 
-# How much colour there is in a column of a plot: uPlot's axes are grey.
+# How much colour there is in a column of a plot: uPlot's axes and what is written at them are greyish.
 _COLOUR = """(canvas, [share]) => {
     const [left, right] = [60 * devicePixelRatio, 6 * devicePixelRatio];
     const x = Math.round(left + share * (canvas.width - left - right));
@@ -31,7 +32,7 @@ _COLOUR = """(canvas, [share]) => {
     const { data } = column.getImageData(0, 0, 1, canvas.height);
     let coloured = 0;
     for (let at = 0; at < data.length; at += 4) {
-        coloured += data[at + 3] > 20 && Math.abs(data[at] - data[at + 1]) + Math.abs(data[at + 1] - data[at + 2]) > 20;
+        coloured += data[at + 3] > 20 && Math.abs(data[at] - data[at + 1]) + Math.abs(data[at + 1] - data[at + 2]) > 60;
     }
     return coloured;
 }"""
@@ -39,7 +40,7 @@ _COLOUR = """(canvas, [share]) => {
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that samples every second, and has recorded three agents for eight days."""
+    """A service that samples every second, and has recorded three agents for five days."""
     workspace: Path = tmp_path_factory.mktemp("office")
     recorded(workspace, AGENTS, time.time(), DAYS, GAP, interval=1)
     with operating(workspace, {"interval": 1}) as service:
@@ -85,8 +86,8 @@ def test_a_month_shows_with_its_quantiles_and_a_gap_where_nothing_was_recorded(
     canvas = memory.locator("canvas").first
     lost = 1 - (GAP[0] + GAP[1]) / 2 / (30 * 24)
     assert canvas.evaluate(_COLOUR, [lost]) == 0
-    assert canvas.evaluate(_COLOUR, [lost - 0.1]) > 10
-    assert canvas.evaluate(_COLOUR, [lost + 0.1]) > 10
+    assert canvas.evaluate(_COLOUR, [lost - 0.05]) > 10
+    assert canvas.evaluate(_COLOUR, [lost + 0.05]) > 10
 
 
 def test_a_span_without_samples_says_so(office: Service, watched: Watched) -> None:
@@ -96,7 +97,7 @@ def test_a_span_without_samples_says_so(office: Service, watched: Watched) -> No
     choose(watched, "1 day")
 
     expect(plot(watched, "Errors")).to_contain_text("Nothing was recorded in this span.")
-    expect(plot(watched, "Errors").locator(".plot-now")).to_have_text("–")
+    expect(plot(watched, "Errors").locator(".plot-now")).to_have_text(NONE)
 
 
 def test_one_agent_can_be_chosen_by_its_name_and_has_an_address(office: Service, watched: Watched) -> None:
@@ -116,7 +117,8 @@ def test_one_agent_can_be_chosen_by_its_name_and_has_an_address(office: Service,
     expect(page.locator("#metrics .problem")).to_have_text("")
     assert page.url.endswith("#/metrics/id-2")
     choose(watched, "30 days")
-    expect(figures(plot(watched, "Memory")).last.locator("td").last).to_have_text(re.compile("^[12]$"))  # of one, not of three
+    samples = figures(plot(watched, "Memory")).last.locator("td").last
+    expect(samples).to_have_text(re.compile("^[12]$"))  # of one agent, not of three
     page.goto(f"{office.url}/#/metrics")
     expect(page.locator("#metrics .sub")).to_contain_text("All agents together")
     expect(page.get_by_label("Agent", exact=True)).to_have_value("")
@@ -127,7 +129,7 @@ def test_the_plots_go_on_with_every_round_of_samples(office: Service, watched: W
 
     watched.open(office.url, "metrics/id-7")
     now = plot(watched, "Response time").locator(".plot-now")
-    expect(now).to_have_text("–")
+    expect(now).to_have_text(NONE)
 
     report(office, "id-7", performance={"avg_response_time": "3s"})
 

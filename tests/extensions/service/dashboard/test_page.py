@@ -12,14 +12,16 @@ import pytest
 
 from ..serving import Service, serving
 from .crowd import enter, record
+from .operating import operating
 from .relay import Relay
 from .watching import Watched
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
-VIEWS = ("agents", "runtimes", "definitions", "alerts", "timeline")
+VIEWS = ("agents", "runtimes", "definitions", "metrics", "resources", "alerts", "decisions", "timeline")
 SCRIPT = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
+FULL = {"memory_used": "511mb", "memory_allocated": "512mb"}  # which is soon an alert
 OVERRIDE = "\u202egnp.exe\u2066"
 
 
@@ -179,7 +181,7 @@ def test_the_detail_shows_the_record_its_events_and_plots(service: Service, watc
     change(service, "a", performance={"total_tasks": 7}, config={"priority": 3})
     expect(detail.locator(".events li")).to_have_count(6)
     expect(folded).to_be_focused()
-    expect(detail.locator("details:not([open])")).to_have_text(re.compile("Performance"))
+    expect(detail.locator("details:not([open]) > summary").filter(has_text="Performance")).to_have_count(1)
     service.ask("DELETE", "/registry/agents/a")
     expect(detail).to_contain_text("This agent is not registered any more.")
 
@@ -198,36 +200,57 @@ def test_runtimes_are_counted_by_status_with_their_last_heartbeat(service: Servi
     expect(cards.filter(has_text="service").locator("dd").last).to_have_text(re.compile(r"^\d+ s ago$"))
 
 
-def test_alerts_show_when_they_are_raised_and_that_there_are_none(service: Service, watched: Watched) -> None:
+def test_where_alerts_are_off_those_of_the_stream_show(tmp_path: Path, watched: Watched) -> None:
     from playwright.sync_api import expect
 
-    watched.open(service.url, "alerts")
-    first = watched.page.locator("#alerts .empty-title").first
-    expect(first).to_have_text("Alerts are off" if not _has(service, "alerts") else "No alerts")
-    expect(watched.page.locator("#alerts")).to_contain_text("An alert shows here the moment it is raised.")
+    with operating(tmp_path, None) as service:
+        watched.open(service.url, "alerts")
+        expect(watched.page.locator("#alerts .empty-title").first).to_have_text("Alerts are off")
+        expect(watched.page.locator("#alerts")).to_contain_text("An alert shows here the moment it is raised.")
 
-    service.ask("POST", "/registry/agents", {"agent_id": "a", "name": "scout"})
-    change(service, "a", resources={"memory_used": "500mb", "memory_allocated": "512mb"})
+        service.ask("POST", "/registry/agents", {"agent_id": "a", "name": "scout"})
+        change(service, "a", resources={"memory_used": "500mb", "memory_allocated": "512mb"})
 
-    seen = watched.page.locator("#alerts .alert").filter(has_text="98% of the memory")
-    expect(seen).to_have_count(1)
-    expect(seen.get_by_role("link", name="scout")).to_have_attribute("href", "#/agents/a")
+        seen = watched.page.locator("#alerts .alert").filter(has_text="98% of the memory")
+        expect(seen).to_have_count(1)
+        expect(seen.get_by_role("link", name="scout")).to_have_attribute("href", "#/agents/a")
 
 
-def _has(service: Service, part: str) -> bool:
-    return bool(service.ask("GET", "/dashboard/parts.json")[1]["parts"][part])
+def test_a_field_that_an_update_takes_away_is_not_shown_any_more(service: Service, watched: Watched) -> None:
+    from playwright.sync_api import expect
+
+    config = {"description": "Looks around", "model": "large"}
+    resources = {"active_tasks": 3, "max_concurrent_tasks": 4, "shelf": "upper"}
+    body = {"agent_id": "a", "name": "scout", "config": config, "resources": resources}
+    service.ask("POST", "/registry/agents", body)
+    watched.open(service.url, "agents/a")
+    detail = watched.page.locator(".detail")
+    for text in ("large", "upper", "Looks around"):
+        expect(detail).to_contain_text(text)
+    expect(row(watched, "scout").locator("[data-column=tasks]")).to_have_text("3 / 4")
+    with a_page_of_its_own(watched):
+        watched.page.route("**/registry/agents/a", lambda route: route.abort())  # only the stream tells of it
+        watched.bears_outages = True
+        change(service, "a", config={"model": None}, resources={"shelf": None, "active_tasks": None})
+
+        expect(detail).not_to_contain_text("large")
+        expect(detail).not_to_contain_text("upper")
+        expect(detail).to_contain_text("Looks around")
+        _, told = service.ask("GET", "/registry/agents/a")
+        expect(row(watched, "scout").locator("[data-column=tasks]")).to_have_text("0 / 4")
+        assert told["resources"]["active_tasks"] == 0
 
 
 def definition(last: str) -> str:
     return f"---\nname: scout\ndescription: Looks around\ntools: Read, Grep\n---\nYou are a scout.\n{last}\n"
 
 
-def test_a_definition_shows_its_versions_their_differences_and_rolls_back(service: Service, watched: Watched) -> None:
+def test_a_definition_shows_its_versions_their_differences_and_rolls_back(fresh: Service, watched: Watched) -> None:
     from playwright.sync_api import expect
 
-    service.ask("POST", "/registry/definitions", {"content": definition("Be quick."), "tags": ["search"]})
-    service.ask("PUT", "/registry/definitions/scout", {"content": definition("Be thorough."), "replaces": 1})
-    watched.open(service.url, "definitions")
+    fresh.ask("POST", "/registry/definitions", {"content": definition("Be quick."), "tags": ["search"]})
+    fresh.ask("PUT", "/registry/definitions/scout", {"content": definition("Be thorough."), "replaces": 1})
+    watched.open(fresh.url, "definitions")
     watched.page.get_by_role("link", name="scout").click()
 
     page = watched.page
@@ -238,31 +261,51 @@ def test_a_definition_shows_its_versions_their_differences_and_rolls_back(servic
     expect(page.locator(".diff")).to_have_text("Nothing differs.")
     page.get_by_role("button", name="Roll back").click()
     page.get_by_role("button", name="Cancel").click()
-    assert service.ask("GET", "/registry/definitions/scout")[1]["version"] == 2
+    assert fresh.ask("GET", "/registry/definitions/scout")[1]["version"] == 2
     page.get_by_role("button", name="Roll back").click()
     page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
 
     expect(page.locator(".versions strong")).to_have_text(["Version 3", "Version 2", "Version 1"])
     expect(page.locator(".content")).to_contain_text("Be quick.")
-    assert service.ask("GET", "/registry/definitions/scout")[1]["content"] == definition("Be quick.")
+    assert fresh.ask("GET", "/registry/definitions/scout")[1]["content"] == definition("Be quick.")
 
 
 # -- strangers' texts -------------------------------------------------------------
 
 
-def test_hostile_names_and_metadata_show_as_text_and_run_nothing(service: Service, watched: Watched) -> None:
+def test_a_definition_that_changes_while_it_is_looked_at_is_shown_anew(fresh: Service, watched: Watched) -> None:
+    from playwright.sync_api import expect
+
+    fresh.ask("POST", "/registry/definitions", {"content": definition("Be quick.")})
+    watched.open(fresh.url, "definitions/scout")
+    expect(watched.page.locator(".content")).to_contain_text("Be quick.")
+    with a_page_of_its_own(watched):
+        fresh.ask("PUT", "/registry/definitions/scout", {"content": definition("Be thorough."), "replaces": 1})
+        expect(watched.page.locator(".content")).to_contain_text("Be thorough.")
+        expect(watched.page.locator(".versions strong")).to_have_text(["Version 2", "Version 1"])
+        content = definition("Be kind.").replace("scout", "ranger")
+        fresh.ask("POST", "/registry/definitions", {"content": content})
+        expect(watched.page.locator(".names a")).to_have_count(2)
+    watched.page.locator(".content").focus()
+    watched.page.locator(".content").evaluate("(content) => content.scrollTo(0, 1)")
+    with watched.page.expect_response("**/registry/definitions"):
+        pass
+    expect(watched.page.locator(".content")).to_be_focused()  # nothing was different: nothing was drawn anew
+
+
+def test_hostile_names_and_metadata_show_as_text_and_run_nothing(fresh: Service, watched: Watched) -> None:
     from playwright.sync_api import expect
 
     metadata = {SCRIPT: SCRIPT, "long": "x" * 10_000, "__proto__": {"polluted": True}}
     config = {"description": f"{SCRIPT} {'y' * 9_900}", "tools": [SCRIPT]}
-    service.ask("POST", "/registry/agents", {"agent_id": "a/../b?c#d", "name": SCRIPT, "cwd": f"/{SCRIPT}",
-                "capabilities": [SCRIPT], "config": config, "metadata": metadata})  # fmt: skip
-    service.ask("POST", "/registry/agents", {"agent_id": "__proto__", "name": f"{OVERRIDE}name", "cwd": OVERRIDE * 400})
-    enter(service, [record(1, name="n" * 10_000, cwd="c" * 10_000, runtime_id=SCRIPT, host=SCRIPT)])
+    fresh.ask("POST", "/registry/agents", {"agent_id": "a/../b?c#d", "name": SCRIPT, "cwd": f"/{SCRIPT}",
+                "capabilities": [SCRIPT], "config": config, "metadata": metadata, "resources": FULL})  # fmt: skip
+    fresh.ask("POST", "/registry/agents", {"agent_id": "__proto__", "name": f"{OVERRIDE}name", "cwd": OVERRIDE * 400})
+    enter(fresh, [record(1, name="n" * 10_000, cwd="c" * 10_000, runtime_id=SCRIPT, host=SCRIPT)])
     content = definition(SCRIPT).replace("Looks around", f"'{SCRIPT.replace(chr(39), chr(34))}'")
-    assert service.ask("POST", "/registry/definitions", {"content": content})[0] == 201
+    assert fresh.ask("POST", "/registry/definitions", {"content": content})[0] == 201
     page = watched.page
-    watched.open(service.url)
+    watched.open(fresh.url)
     expect(row(watched, SCRIPT).locator("[data-column=cwd]")).to_have_text(f"/{SCRIPT}")
 
     for name in watched.page.locator("tr.row td[data-column=name] bdi:not(.where)").all():
@@ -273,13 +316,17 @@ def test_hostile_names_and_metadata_show_as_text_and_run_nothing(service: Servic
     expect(page.locator(".detail pre")).to_contain_text('"polluted": true')
     assert "x" * 10_000 in (page.locator(".detail pre").text_content() or "")
     assert "y" * 9_900 in (page.locator(".detail").text_content() or "")
-    change(service, "__proto__", metadata={SCRIPT: "changed"}, performance={"avg_response_time": SCRIPT})
-    page.goto(f"{service.url}/#/agents/__proto__")
+    change(fresh, "__proto__", metadata={SCRIPT: "changed"}, performance={"avg_response_time": SCRIPT})
+    page.goto(f"{fresh.url}/#/agents/__proto__")
     expect(page.locator(".detail .events")).to_contain_text("changed")
     for view in VIEWS:
-        page.goto(f"{service.url}/#/{view}")
+        page.goto(f"{fresh.url}/#/{view}")
         expect(page.locator(f"#{view}")).to_be_visible()
-    page.goto(f"{service.url}/#/definitions/scout")
+        if view == "alerts":
+            expect(page.locator("#alerts .alert a")).to_have_text(SCRIPT)
+        if view == "decisions":
+            expect(page.locator("#decisions .decision").first).to_be_visible()
+    page.goto(f"{fresh.url}/#/definitions/scout")
     expect(page.locator(".content")).to_contain_text(SCRIPT)
 
     assert page.evaluate("window.hacked") is None
@@ -336,16 +383,17 @@ _FOCUS = """() => {
 }"""
 
 
-def test_a_narrow_screen_needs_no_sideways_scrolling(service: Service, watched: Watched) -> None:
+def test_a_narrow_screen_needs_no_sideways_scrolling(fresh: Service, watched: Watched) -> None:
     from playwright.sync_api import expect
 
-    service.ask("POST", "/registry/definitions", {"content": definition("Be quick.")})
-    service.post("/register", id="a", name="w" * 200, cwd="/home/ada/forest", host="atlas", meta={"k" * 200: "v" * 900})
+    fresh.ask("POST", "/registry/definitions", {"content": definition("Be quick.")})
+    fresh.post("/register", id="a", name="w" * 200, cwd="/home/ada/forest", host="atlas", meta={"k" * 200: "v" * 900})
+    change(fresh, "a", resources=FULL, config={"tools": ["Read"]})
     watched.page.set_viewport_size({"width": 375, "height": 700})
-    watched.open(service.url)
+    watched.open(fresh.url)
 
     for view in (*VIEWS, "definitions/scout", "agents/a"):
-        watched.page.goto(f"{service.url}/#/{view}")
+        watched.page.goto(f"{fresh.url}/#/{view}")
         expect(watched.page.locator(f"#{view.partition('/')[0]}")).to_be_visible()
         if "/" in view:
             expect(watched.page.locator("h2:visible")).to_have_text(["w" * 200 if view == "agents/a" else "scout"])
@@ -361,21 +409,24 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(service: Service, watched: 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_stands_out_from_what_is_behind_it(service: Service, watched: Watched, scheme: Any) -> None:
+def test_all_text_stands_out_from_what_is_behind_it(fresh: Service, watched: Watched, scheme: Any) -> None:
     from playwright.sync_api import expect
 
-    enter(service, [record(number) for number in range(8)])
-    service.ask("POST", "/registry/definitions", {"content": definition("Be quick.")})
-    service.ask("PUT", "/registry/definitions/scout", {"content": definition("Be thorough."), "replaces": 1})
+    enter(fresh, [record(number) for number in range(8)])
+    fresh.ask("POST", "/registry/definitions", {"content": definition("Be quick.")})
+    fresh.ask("PUT", "/registry/definitions/scout", {"content": definition("Be thorough."), "replaces": 1})
+    change(fresh, "id-3", resources=FULL)
     watched.page.emulate_media(color_scheme=scheme)
-    watched.open(service.url)
+    watched.open(fresh.url)
     watched.page.locator(".chip").first.click()
 
     for view in (*VIEWS, "agents/id-3", "definitions/scout"):
-        watched.page.goto(f"{service.url}/#/{view}")
+        watched.page.goto(f"{fresh.url}/#/{view}")
         expect(watched.page.locator(f"#{view.partition('/')[0]}")).to_be_visible()
         if view == "definitions/scout":
             expect(watched.page.locator(".diff .added")).to_be_visible()
+        if view == "alerts":
+            expect(watched.page.locator("#alerts .alert a")).to_be_visible()
         weak = watched.page.evaluate(_CONTRAST)
         assert [each for each in weak if each["ratio"] < 4.5] == [], view
     light = watched.page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -45,7 +45,7 @@ def test_without_the_token_there_is_no_stream(guarded: Service, offered: tuple[s
     with pytest.raises(InvalidStatus) as refused, stream(guarded, *offered):
         pass
 
-    assert refused.value.response.status_code == 403
+    assert refused.value.response.status_code == 401
 
 
 def test_the_token_does_not_open_the_stream_to_another_page(guarded: Service) -> None:

@@ -6,6 +6,7 @@ import { age, clock, count, dateTime, duration } from "./format.js";
 import { Inquiry } from "./inquiry.js";
 
 const MOST = 100;
+const FRESH = 2000; // somebody may be waiting for the answer
 
 export class DecisionsView {
   #store;
@@ -37,6 +38,7 @@ export class DecisionsView {
   }
 
   render() {
+    this.#book.keep(FRESH);
     this.#records.keep();
     tell(this.pending, this.#store.now(), age);
   }
@@ -56,8 +58,8 @@ export class DecisionsView {
   #question({ id, kind, subject, question, choices, default: other, deadline }) {
     const reason = el("input", { "aria-label": "Reason", placeholder: "Reason (not needed)", maxlength: 1000, autocomplete: "off" });
     const until = Date.parse(deadline);
-    const buttons = (choices ?? []).map((choice) => el("button", { type: "button", class: choice === other ? "primary" : null, click: (event) => this.#answer(event.target, id, choice, reason.value.trim()) }, bdi(clipped(String(choice)))));
-    const wait = Number.isFinite(until) ? el("p", { class: "soft" }, "Without an answer, ", el("strong", {}, bdi(clipped(String(other ?? "nothing")))), " is chosen in ", lasting(until, "until"), ".") : null;
+    const buttons = (choices ?? []).map((choice) => el("button", { type: "button", class: choice === other ? "primary" : null, click: (event) => this.#answer(event.target, id, choice, reason.value.trim()) }, words(choice)));
+    const wait = Number.isFinite(until) ? el("p", { class: "soft" }, "Without an answer, ", el("strong", {}, other == null ? "nothing" : words(other)), " is chosen in ", lasting(until, "until"), ".") : null;
     return el("li", { class: "card question" }, el("p", {}, el("span", { class: "tag" }, words(kind)), " ", el("strong", {}, bdi(clipped(String(subject ?? ""))))), el("p", { class: "asks" }, bdi(clipped(String(question ?? ""), 2000))), el("div", { class: "choices", role: "group", "aria-label": "Choices" }, buttons, reason), wait);
   }
 
@@ -66,7 +68,7 @@ export class DecisionsView {
     for (const each of all) each.disabled = true; // one answer is enough
     try {
       await ask("POST", `registry/decisions/${encodeURIComponent(id)}/answer`, { choice, ...(reason && { reason }) });
-      notice(`Answered: ${clipped(String(choice), 80)}.`);
+      notice(`Answered: ${words(choice)}.`);
     } catch (problem) {
       for (const each of all) each.disabled = false;
       notice(problem.message, "problem");
@@ -95,12 +97,12 @@ export function showDecisions(list, decisions) {
 
 function decision({ time, kind, subject, strategy, choice, reason, alternatives, by, steps }) {
   const moment = Date.parse(time);
-  const said = [strategy && words(strategy), by && `by ${by}`, alternatives?.length ? `instead of ${alternatives.map(String).join(", ")}` : ""].filter(Boolean).join(" · ");
+  const said = [strategy && words(strategy), by && `by ${by}`, alternatives?.length ? `instead of ${alternatives.map(words).join(", ")}` : ""].filter(Boolean).join(" · ");
   return el(
     "li",
     { class: "decision" },
     el("time", { datetime: time, title: dateTime(moment) }, Date.now() - moment > 86400000 ? dateTime(moment) : clock(moment)),
-    el("div", {}, el("p", {}, el("span", { class: "tag" }, words(kind)), " ", el("a", { href: `#/decisions/${encodeURIComponent(subject ?? "")}` }, bdi(clipped(String(subject ?? "")))), ": ", el("strong", {}, bdi(clipped(String(choice ?? ""))))), el("p", {}, bdi(clipped(String(reason ?? ""), 2000))), said ? el("p", { class: "soft" }, bdi(clipped(said, 500))) : null, taken(steps)),
+    el("div", {}, el("p", {}, el("span", { class: "tag" }, words(kind)), " ", el("a", { href: `#/decisions/${encodeURIComponent(subject ?? "")}` }, bdi(clipped(String(subject ?? "")))), ": ", el("strong", {}, bdi(words(choice)))), el("p", {}, bdi(clipped(String(reason ?? ""), 2000))), said ? el("p", { class: "soft" }, bdi(clipped(said, 500))) : null, taken(steps)),
   );
 }
 

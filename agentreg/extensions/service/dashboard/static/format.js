@@ -48,7 +48,7 @@ export function formatOf(unit) {
 /** Seconds of a response. */
 export function duration(seconds) {
   if (seconds == null) return "–";
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 1) return `${Number((seconds * 1000).toPrecision(seconds < 0.01 ? 2 : 3))} ms`;
   return seconds < 100 ? `${Number(seconds.toFixed(2))} s` : age(seconds * 1000);
 }
 

@@ -31,8 +31,8 @@ export class HostCard {
     this.#host = host;
     const { memory, cpu, fragmentation, allocations, name } = host;
     this.title.replaceChildren(bdi(clipped(name || "this host", 120)));
-    setText(this.facts, `${counted(allocations.length, "allocation")} · ${bytes(memory.allocated)} given away · ${memory.total == null ? "no budget" : `${bytes(memory.free)} free`} · fragmentation ${percent(fragmentation ?? 0)}`);
-    this.gauges.replaceChildren(...[gauge("Memory", memory.allocated, memory.total, bytes), cpu && gauge("CPU", cpu.allocated, cpu.total, (cores) => counted(Number(cores.toFixed(2)), "core"))].filter(Boolean));
+    setText(this.facts, `${counted(allocations.length, "allocation")} · ${memory.total == null ? `${bytes(memory.allocated)} given away, without a budget` : `${bytes(memory.free)} free`} · fragmentation ${percent(fragmentation ?? 0)}`);
+    this.gauges.replaceChildren(...[gauge("Memory", memory.allocated, memory.total, bytes), cpu && gauge("CPU cores", cpu.allocated, cpu.total, (cores) => count(Number(cores.toFixed(2))))].filter(Boolean));
     setAttribute(this.list, "aria-label", `Allocations on ${clipped(name, 60)}`);
     this.#drawn = "";
     this.#draw();

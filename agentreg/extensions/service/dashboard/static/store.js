@@ -54,10 +54,10 @@ export class Store extends EventTarget {
     return Date.now() + this.skew;
   }
 
-  /** Take in one frame, or several, in their order; a long listing in slices, so that the page stays awake. */
-  apply(frames) {
-    this.#waiting.push(...(Array.isArray(frames) ? frames : [frames]));
-    this.#work ??= this.#takeAll().finally(() => (this.#work = null));
+  /** Take in a frame, after those before it; a long listing in slices, so that the page stays awake. */
+  apply(frame) {
+    this.#waiting.push(frame);
+    this.#work ??= this.#takeAll();
   }
 
   /** When all that came is taken in. */
@@ -66,26 +66,22 @@ export class Store extends EventTarget {
   }
 
   async #takeAll() {
-    while (this.#waiting.length) {
-      const listed = this.#take(this.#waiting.shift());
-      if (listed) await listed;
-      if (listed || !this.#waiting.length) this.dispatchEvent(new Event("change"));
+    await null; // so that it is known as the work at hand before it ends
+    try {
+      while (this.#waiting.length) await this.#take(this.#waiting.shift());
+    } finally {
+      this.#work = null;
+      this.dispatchEvent(new Event("change"));
     }
   }
 
   #take(frame) {
     const at = Date.parse(frame.time) || this.now();
     if (Array.isArray(frame.data?.agents)) return this.#list(frame, at);
-    if (frame.type === "resync") {
-      this.revision = null; // the stream is about to be closed: what comes next begins with a listing
-      return null;
-    }
-    this.#told(frame, at);
-    return this.#reached(frame);
-  }
-
-  #reached(frame) {
-    if (typeof frame.revision === "number") this.revision = frame.revision;
+    const isTold = frame.type !== "resync"; // else the stream is about to be closed: what comes next begins with a listing
+    if (isTold) this.#told(frame, at);
+    this.revision = isTold ? (frame.revision ?? this.revision) : null;
+    return null;
   }
 
   #told({ type, revision, data }, at) {
@@ -117,7 +113,7 @@ export class Store extends EventTarget {
     this.rows = rows;
     if (this.listed) this.#compare(before, at);
     else await this.#seed();
-    this.#reached(frame);
+    this.revision = frame.revision;
     for (const id of this.series.keys()) if (!this.rows.has(id)) this.series.delete(id);
     this.listed = true;
     this.version += 1;

@@ -1,6 +1,7 @@
 // The connection: a WebSocket that is made anew whenever it ends, and goes on where it stopped.
 
 import { address, ask, forgetParts, get, subprotocols } from "./api.js";
+import { Connection } from "./connection.js";
 
 const FIRST = 250;
 const LONGEST = 8000;
@@ -69,11 +70,11 @@ export class Stream extends EventTarget {
     const url = address("registry/events");
     url.protocol = url.protocol.replace("http", "ws");
     if (this.#store.revision !== null) url.searchParams.set("since", this.#store.revision);
-    const [before, socket] = [this.#socket, new WebSocket(url, subprotocols())];
+    const [before, socket] = [this.#socket, new Connection(url, subprotocols())];
     this.#socket = socket;
     before?.close();
     socket.onopen = () => this.#opened(socket);
-    socket.onmessage = (message) => socket === this.#socket && this.#store.apply(JSON.parse(message.data));
+    socket.onmessage = (frame) => socket === this.#socket && this.#store.apply(frame);
     socket.onclose = () => socket === this.#socket && this.#closed();
   }
 
