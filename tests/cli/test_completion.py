@@ -55,7 +55,7 @@ def test_bash_completes_commands_verbs_options_choices_and_files(completed: obje
     assert completed("agentreg", "") == {*COMMANDS}
     assert completed("agentreg", "de") == {name for name in COMMANDS if name.startswith("de")}
     assert completed("agentreg", "hook", "") == {"install", "uninstall", "session-start", "session-end"}
-    assert completed("agentreg", "heartbeat", "--") == {"--help", "--workspace", "--autostart", "--id"}
+    assert completed("agentreg", "heartbeat", "--") == {"--help", "--workspace", "--autostart", "--id", "--json"}
     assert completed("agentreg", "list", "--status", "st") == {"stale", "stopped"}
     assert completed("agentreg", "completion", "") == {*SHELLS}
     assert completed("agentreg", "query", "--database", "age") == {"agents.db", "agentreg.bash"}

@@ -34,6 +34,7 @@ from agentreg.extensions.monitoring.alerts import (
     SqliteKeeper,
 )
 from agentreg.extensions.monitoring.exporting.opening import MissingLibraryError, open_export
+from agentreg.extensions.monitoring.figures import Performer, Record, Statistics, statistics
 from agentreg.extensions.monitoring.metrics.errors import (
     MetricsError,
     MetricsStoreError,
@@ -77,7 +78,6 @@ from agentreg.extensions.monitoring.recovery import (
     resources_plan,
     unresponsive_plan,
 )
-from agentreg.extensions.monitoring.statistics import Performer, Record, Statistics, statistics
 from agentreg.extensions.monitoring.tracking import TaskFigures, Tracked, Tracking, record_task, tracked
 
 if TYPE_CHECKING:

@@ -225,8 +225,8 @@ class Shares:
         return self._clocks.wall() - (self._clocks.monotonic() - held.asked_at)
 
     def look(self) -> None:
-        """See whether there should be more, or less."""
-        if self._has_budget:
+        """See whether there should be more, or less; a budget that nobody has asked for says neither."""
+        if self._has_budget and self.held:
             self._advisor.check()
 
     # -- hearing ------------------------------------------------------------------

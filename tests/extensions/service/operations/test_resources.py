@@ -213,6 +213,15 @@ async def test_shares_are_given_again_after_a_restart_first_to_those_who_had_one
 
 
 @run
+async def test_a_budget_that_nobody_has_asked_for_brings_no_advice_to_take_it_away() -> None:
+    async with office(SMALL) as here:
+        await here.sample()
+        _, state = await here.get("/registry/resources")
+
+    assert state["advice"] == []
+
+
+@run
 async def test_there_is_advice_when_memory_runs_short() -> None:
     async with office(SMALL) as here:
         await ask_for(here, "a", 3)

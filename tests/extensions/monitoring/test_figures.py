@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -114,3 +115,8 @@ def test_of_nobody_nothing_is_known() -> None:
     assert set(found.states.values()) == {0}
     assert (found.memory, found.cpu, found.queued, found.response_time, found.uptime) == (None, None, 0, None, None)
     assert found.to_dict()["top_performers"] == []
+
+
+def test_the_function_has_its_name_for_itself() -> None:
+    # a module of the same name would hide it from tools that read the source, the reference among them
+    assert find_spec("agentreg.extensions.monitoring.statistics") is None
