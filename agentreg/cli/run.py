@@ -69,9 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         caller.find(arguments.autostart)
     except CommandError as error:
         _say(arguments, f"{error}; running it all the same")
-    with _passing_signals_on() as children:
+    with _passing_signals_on() as passing:
         child = _started(command)
-        children.append(child)
+        passing.begin(child)
         keeper = Keeper(caller, request(arguments, child.pid), arguments.interval)
         keeping = Keeping(keeper)
         keeping.start()
@@ -114,23 +114,40 @@ def _say(arguments: argparse.Namespace, text: str) -> None:
 # -- signals ----------------------------------------------------------------
 
 
+class _Passing:
+    """Whom signals go to; those that come before there is anybody wait."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+
+    def begin(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        for number in self._early:
+            self.on(number)
+
+    def on(self, number: int) -> None:
+        if self._child is None:
+            self._early.append(number)
+        else:
+            with suppress(OSError):
+                self._child.send_signal(number)
+
+
 @contextmanager
-def _passing_signals_on() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Signals within the block go to the process in the list; one that comes earlier waits for it."""
-    children: list[subprocess.Popen[bytes]] = []
+def _passing_signals_on() -> Iterator[_Passing]:
+    """Signals within the block are passed on."""
+    passing = _Passing()
     numbers = [number for name in _PASSED_ON if (number := getattr(signal, name, None)) is not None]
 
     def pass_on(number: int, frame: object) -> None:
-        if number in told_by_terminal and _is_in_foreground():
-            return
-        if children:
-            with suppress(OSError):
-                children[0].send_signal(number)
+        if number not in told_by_terminal or not _is_in_foreground():
+            passing.on(number)
 
     told_by_terminal = {getattr(signal, name, None) for name in _FROM_TERMINALS}
     before = {n: signal.signal(n, pass_on) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
     try:
-        yield children
+        yield passing
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agentreg.cli.run import _passing_signals_on
 from tests.cli.client.conftest import Call
 from tests.cli.client.small_service import Refused, SmallService
 
@@ -54,13 +55,22 @@ def test_a_command_is_free_to_have_options_and_dashes(service: SmallService) -> 
     assert done.stdout == "--name -- -x\n"
 
 
+def test_a_signal_that_comes_before_the_command_has_begun_is_passed_on_when_it_has() -> None:
+    with _passing_signals_on() as passing:
+        signal.raise_signal(signal.SIGUSR1)
+        with subprocess.Popen(["sleep", "60"]) as child:
+            passing.begin(child)
+
+    assert child.returncode == -signal.SIGUSR1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_are_passed_on(number: signal.Signals, service: SmallService) -> None:
     code = (
-        "import signal, sys\n"
+        "import signal, sys, time\n"
         f"signal.signal({int(number)}, lambda *_: sys.exit(5))\n"
         "print('ready', flush=True)\n"
-        "signal.pause()\n"
+        "while True: time.sleep(0.05)\n"  # pause() would not notice a signal that comes just before it
     )
     command = [*RUN, "trap", "--", sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:

@@ -287,11 +287,10 @@ async def test_a_reader_that_does_not_read_is_closed_and_slows_nobody(tmp_path: 
             lazy.sendall(handshake.encode())
             async with stream(service) as events:
                 await events.next()
-                reading = asyncio.create_task(events.several(120))
                 filler = {"filler": "x" * 60_000}
                 for n in range(120):  # one after the other: the other reader keeps up even where the machine is busy
                     await post(service, "/register", id=f"{n}", meta=filler)
-                assert {frame["data"]["agent_id"] for frame in await reading} == {f"{n}" for n in range(120)}
+                    assert (await events.next())["data"]["agent_id"] == f"{n}"
             lazy.settimeout(20)
             read = 0
             while chunk := lazy.recv(1 << 20):

@@ -242,6 +242,10 @@ def test_a_file_that_is_damaged_at_the_start_is_set_aside_before_health_says_ok(
 
 
 def spoil(file: Path, what: str) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        )  # where there is a write-ahead log, all is in the file now
     content = file.read_bytes()
     assert len(content) > 40_960
     if what == "rubbish":

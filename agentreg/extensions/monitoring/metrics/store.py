@@ -193,7 +193,7 @@ class MetricsStore:
         ...     for at in range(0, 7200, 10):
         ...         store.record("cpu_utilization", "planner", at / 7200, at=at)
         ...     points = store.query("cpu_utilization", "planner", step="1h").points
-        >>> [(point.time, point.count, round(point.p50, 1)) for point in points]
+        >>> [(int(point.time), point.count, round(point.p50, 1)) for point in points]
         [(0, 360, 0.2), (3600, 360, 0.7)]
         """
         now = self._time(None)
