@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["AREAS", "add_commands"]
 
 # Every area, and the module whose ``examine(arguments)`` looks at it; a new area is one more line.
-AREAS = {"definitions": "agentreg.cli.doctor.definitions"}
+AREAS = {"definitions": "agentreg.cli.doctor.definitions", "service": "agentreg.cli.doctor.service"}
 
 DESCRIPTION = """\
 Look at the set-up, say what is wrong with it, and what to do about each. The area "definitions" says which folders are
 looked at, how many definitions each has, which files were refused and why, and who is hidden by whom; with --name, why
-one definition is not there.
+one definition is not there. The area "service" looks at the local service: its workspace, whether it runs, its database
+and token file, its port, its packages, the hooks in Claude Code's settings, and the end of its log.
 """
 
 CODES = """\
@@ -47,6 +48,9 @@ def add_commands(commands: Any) -> None:
         metavar="TOOL",
         help="a tool that your policy permits; several: repeat (default: the tools that Claude Code has)",
     )
+    parser.add_argument(
+        "--workspace", metavar="DIR", help="the service's folder (default: AGENTREG_WORKSPACE, or yours)"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document, and nothing else")
     parser.set_defaults(run=run, prog=parser.prog)
 
@@ -56,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agentreg.cli.printing import say_document
     from agentreg.cli.refusing import refusals
 
-    areas = [*AREAS] if arguments.area is None else [arguments.area]
+    areas = _areas(arguments)
     with refusals():
         found = {area: _examined(area, arguments) for area in areas}
     if arguments.json:
@@ -65,6 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
         for area, examination in found.items():
             _print(area, examination)
     return DONE if all(examination.ok for examination in found.values()) else REFUSED
+
+
+def _areas(arguments: argparse.Namespace) -> list[str]:
+    if arguments.area is not None:
+        return [arguments.area]
+    return [*AREAS] if arguments.name is None else ["definitions"]  # only definitions have names
 
 
 def _examined(area: str, arguments: argparse.Namespace) -> Examination:
