@@ -21,6 +21,7 @@ from agentreg.extensions.coordination.broadcast import Broadcast, Callback
 from agentreg.extensions.coordination.cards import text
 from agentreg.extensions.coordination.config import AgentDirectoryConfig
 from agentreg.extensions.coordination.describing import LIMITS, describe, status_of, updates
+from agentreg.extensions.coordination.ending import end
 from agentreg.extensions.coordination.errors import AgentIdTakenError, DirectoryUnavailableError
 from agentreg.extensions.coordination.events import Change, Listing, RegistryEvent, RegistryEventType
 from agentreg.extensions.coordination.following import Follower
@@ -170,9 +171,7 @@ class AgentDirectory:
         """
         async with self._life:
             tasks, self._tasks = self._tasks, []
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
             try:
                 await self._keeper.sweep()
                 await self._holdings.release()

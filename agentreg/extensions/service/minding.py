@@ -18,6 +18,7 @@ from agentreg.extensions.coordination import (
     DirectoryUnavailableError,
 )
 from agentreg.extensions.coordination.backend import Delete, Patch
+from agentreg.extensions.coordination.ending import end
 from agentreg.extensions.coordination.processes import Process
 from agentreg.extensions.service.endings import Endings
 from agentreg.extensions.service.limits import Timing
@@ -72,9 +73,7 @@ class Minder:
     async def close(self) -> None:
         """No more."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end([self._task])
         self._endings.close()
 
     def _hurry(self) -> None:

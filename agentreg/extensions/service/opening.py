@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
 from agentreg.extensions.coordination import DamagedStoreError, DirectoryUnavailableError
+from agentreg.extensions.coordination.ending import end
 
 __all__ = ["Opening"]
 
@@ -66,6 +66,4 @@ class Opening:
     async def close(self) -> None:
         """Try no more."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end([self._task])

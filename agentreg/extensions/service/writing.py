@@ -10,6 +10,7 @@ from typing import Any
 
 from agentreg.extensions.coordination import AgentDirectory, AgentMetadata, DamagedStoreError, DirectoryUnavailableError
 from agentreg.extensions.coordination.backend import Delete, Patch, Put, Renew
+from agentreg.extensions.coordination.ending import end
 
 __all__ = ["Beats", "Writes"]
 
@@ -199,9 +200,7 @@ class Beats:
     async def close(self) -> None:
         """Write what waits, and end."""
         tasks = [task for task in (self._task, self._watch) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         await self.flush()
 
 

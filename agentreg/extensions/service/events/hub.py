@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from agentreg.extensions.coordination import AgentDirectory, AgentMetadata, Change, Listing, Resync
+from agentreg.extensions.coordination.ending import end
 from agentreg.extensions.service.events.frames import Frame, encoded, frames_of, listing, time_of
 from agentreg.extensions.service.events.packets import Filter, Packet, Wire
 
@@ -182,9 +183,7 @@ class Hub:
         """End every stream."""
         self._ending.set()
         self._end_readers()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def _end_readers(self) -> None:
         for reader in self._readers:

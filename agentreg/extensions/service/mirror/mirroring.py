@@ -11,6 +11,7 @@ from typing import Any
 
 from agentreg import RegistryError
 from agentreg.extensions.coordination import AgentDirectory, AgentMetadata, AgentStatus, Change, Listing
+from agentreg.extensions.coordination.ending import end
 from agentreg.extensions.service.mirror.feed import Feed
 from agentreg.extensions.service.mirror.news import Kind, Mirror, News, described
 
@@ -78,9 +79,7 @@ class Mirroring:
             return
         flushing = asyncio.create_task(self._flush(following))
         await asyncio.wait([flushing], timeout=limit)
-        for task in (flushing, following, *self._tasks):
-            task.cancel()
-        await asyncio.gather(flushing, following, *self._tasks, return_exceptions=True)
+        await end((flushing, following, *self._tasks))
         for feed in self.feeds:
             if feed.waiting:
                 _log.warning("the end came before %r had its last %d news", feed.mirror, feed.waiting)

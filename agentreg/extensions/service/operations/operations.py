@@ -20,6 +20,7 @@ from agentreg.extensions.coordination import (
     DirectoryUnavailableError,
     Listing,
 )
+from agentreg.extensions.coordination.ending import end
 from agentreg.extensions.monitoring import AlertEvent, KeeperError, MetricsStoreError, statistics
 from agentreg.extensions.resources import Notice
 from agentreg.extensions.service.events import Hub
@@ -136,9 +137,7 @@ class Operations:
 
     async def close(self) -> None:
         """End all of it; what waits is written."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self.shares.close()
         closing = asyncio.ensure_future(self.do(self._close_files))
         await asyncio.wait((closing,), timeout=_END)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,10 +70,17 @@ def test_rows_stay_in_order_however_one_scrolls(page: Watched) -> None:
         page.page.locator(".table").evaluate("(table, top) => table.scrollTo(0, top * 40)", top)
         expect(page.page.locator(f"#row-{min(top, 4980)}")).to_have_count(1)
 
-        numbers = [int(name.removeprefix("walker-")) for name in page.names()]
-        assert numbers == list(range(numbers[0], numbers[0] - len(numbers), -1))
-        ids = page.page.locator("tr.row").evaluate_all("(rows) => rows.map((row) => row.id)")
-        assert ids == [f"row-{4999 - number}" for number in numbers]
+        end = time.monotonic() + 10
+        while not in_order(page):  # rows are made in slices
+            assert time.monotonic() < end, page.names()
+            page.page.wait_for_timeout(10)
+
+
+def in_order(page: Watched) -> bool:
+    numbers = [int(name.removeprefix("walker-")) for name in page.names()]
+    ids = page.page.locator("tr.row").evaluate_all("(rows) => rows.map((row) => row.id)")
+    down = list(range(numbers[0], numbers[0] - len(numbers), -1))
+    return numbers == down and ids == [f"row-{4999 - number}" for number in numbers]
 
 
 def test_each_column_sorts_both_ways_and_says_so(page: Watched) -> None:
